@@ -14,7 +14,6 @@ tool (
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	golang.org/x/vuln/cmd/govulncheck
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc
-	google.golang.org/protobuf
 	google.golang.org/protobuf/cmd/protoc-gen-go
 )
 
