@@ -1,0 +1,69 @@
+package reapi
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/larder-build/larder/server/reapi/codec"
+)
+
+// services lists what Register registers. Each service's file has the function
+// that describes it.
+func (s *Server) services() []*grpc.ServiceDesc {
+	return []*grpc.ServiceDesc{
+		s.casDesc(),
+	}
+}
+
+// Names of the services and of the files that describe them, which reflection
+// looks up.
+const (
+	casService     = "build.bazel.remote.execution.v2.ContentAddressableStorage"
+	executionProto = "build/bazel/remote/execution/v2/remote_execution.proto"
+)
+
+// service returns the description of a service without methods. Its handlers
+// are bound to their Server, so any implementation will do.
+func service(name, proto string) *grpc.ServiceDesc {
+	return &grpc.ServiceDesc{ServiceName: name, HandlerType: (*any)(nil), Metadata: proto}
+}
+
+// unary describes a method that takes its request raw. The request is freed
+// when the handler returns; its answer is a *codec.Response or a generated
+// message.
+func (s *Server) unary(service, method string, handle func(context.Context, *codec.Request) (any, error)) grpc.MethodDesc {
+	info := &grpc.UnaryServerInfo{Server: s, FullMethod: "/" + service + "/" + method}
+	handler := func(ctx context.Context, req any) (any, error) { return handle(ctx, req.(*codec.Request)) }
+	return grpc.MethodDesc{
+		MethodName: method,
+		Handler: func(_ any, ctx context.Context, decode func(any) error, i grpc.UnaryServerInterceptor) (any, error) {
+			req := new(codec.Request)
+			if err := decode(req); err != nil {
+				return nil, err
+			}
+			defer req.Free()
+			if i == nil {
+				return handle(ctx, req)
+			}
+			return i(ctx, req, info, handler)
+		},
+	}
+}
+
+// serverStream describes a method that answers one raw request with any number
+// of messages, *codec.Response or generated, given to SendMsg.
+func (s *Server) serverStream(method string, handle func(*codec.Request, grpc.ServerStream) error) grpc.StreamDesc {
+	return grpc.StreamDesc{
+		StreamName:    method,
+		ServerStreams: true,
+		Handler: func(_ any, stream grpc.ServerStream) error {
+			req := new(codec.Request)
+			if err := stream.RecvMsg(req); err != nil {
+				return err
+			}
+			defer req.Free()
+			return handle(req, stream)
+		},
+	}
+}

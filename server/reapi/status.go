@@ -1,0 +1,77 @@
+package reapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/larder-build/larder/server/blobstore"
+)
+
+// retryDelay is what RetryInfo asks of clients when a failure is expected to
+// pass (rule 32).
+const retryDelay = time.Second
+
+// invalid returns INVALID_ARGUMENT: the request is wrong, and wrong again if
+// repeated.
+func invalid(format string, args ...any) error {
+	return status.Errorf(codes.InvalidArgument, format, args...)
+}
+
+// invalidField returns INVALID_ARGUMENT for an error in the named field.
+func invalidField(field string, err error) error { return invalid("%s: %v", field, err) }
+
+// retryLater returns a status with RetryInfo.
+func retryLater(code codes.Code, format string, args ...any) error {
+	return retryable(code, fmt.Sprintf(format, args...)).Err()
+}
+
+func retryable(code codes.Code, message string) *status.Status {
+	st := status.New(code, message)
+	detailed, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)})
+	if err != nil {
+		return st
+	}
+	return detailed
+}
+
+// statusErr returns the error of a store, or any error below a handler, as a
+// gRPC status error. It is the one place where blobstore's errors become
+// codes. An unknown error is never NOT_FOUND (DESIGN: a failure is not a
+// miss), and a status passes as it is.
+func statusErr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return toStatus(err).Err()
+}
+
+func toStatus(err error) *status.Status {
+	if st, ok := status.FromError(err); ok {
+		return st
+	}
+	msg := err.Error()
+	switch {
+	case errors.Is(err, blobstore.ErrMismatch), errors.Is(err, blobstore.ErrTooLarge):
+		return status.New(codes.InvalidArgument, msg) // rules 4 and 27
+	case errors.Is(err, blobstore.ErrCorrupt):
+		return status.New(codes.DataLoss, msg)
+	case errors.Is(err, blobstore.ErrNoSpace):
+		return retryable(codes.ResourceExhausted, msg)
+	case errors.Is(err, blobstore.ErrUnavailable):
+		return retryable(codes.Unavailable, msg)
+	case errors.Is(err, context.Canceled):
+		return status.New(codes.Canceled, msg)
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.New(codes.DeadlineExceeded, msg)
+	case errors.Is(err, blobstore.ErrNotFound):
+		return status.New(codes.NotFound, msg)
+	}
+	return status.New(codes.Internal, msg)
+}
