@@ -1,0 +1,166 @@
+package encoding
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/larder-build/larder/server/blobstore"
+)
+
+// ErrOffset says that a request begins before or past the blob, or that its
+// limit is negative (rule 13: OUT_OF_RANGE).
+var ErrOffset = errors.New("offset is outside the blob")
+
+// Request says which part of a blob is wanted, and how.
+type Request struct {
+	// Encoding is the form of the answer.
+	Encoding blobstore.Encoding
+	// Offset and Limit are in bytes of the uncompressed blob, whatever the
+	// encoding (rule 12). Limit 0 means to the end; one past the end is no
+	// error.
+	Offset, Limit int64
+}
+
+// Content is the wanted part of a blob. It is used by one goroutine at a time.
+type Content interface {
+	// Read fails with blobstore.ErrCorrupt where the stored bytes are bad.
+	io.Reader
+	// Close frees what the content holds. It must be called and may be twice.
+	io.Closer
+	// Size is the logical (uncompressed) size of the whole blob in bytes.
+	Size() int64
+	// Length is how many bytes Read yields in all, in the encoding of the
+	// request; -1 if that is not known beforehand.
+	Length() int64
+}
+
+// Open opens the blob of the key for reading as the request says. The empty
+// blob of the CAS is always there, whether the store has it or not (rule 1).
+//
+// What is stored in the wanted encoding is passed through untouched, except
+// that a zstd stream can only be so from its begin to its end. Everything else
+// is transcoded while it is read. Open waits for a decoder or encoder if
+// MaxDecoders or MaxEncoders are at work; the context bounds that, and the
+// reading of the store.
+//
+// The errors are those of the Getter, and ErrOffset.
+func Open(ctx context.Context, g blobstore.Getter, key blobstore.Key, req Request) (Content, error) {
+	if key.Kind == blobstore.CAS && key.Digest.IsEmptyBlob() {
+		return openEmpty(req)
+	}
+	r, err := g.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	c, err := open(ctx, r, req)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func openEmpty(req Request) (Content, error) {
+	if _, err := req.length(0); err != nil {
+		return nil, err
+	}
+	return wholeContent(0, nil, req.Encoding), nil
+}
+
+// length returns how many uncompressed bytes of a blob of that size are wanted.
+func (r Request) length(size int64) (int64, error) {
+	if r.Offset < 0 || r.Offset > size {
+		return 0, fmt.Errorf("%w: offset %d of a blob of %d bytes", ErrOffset, r.Offset, size)
+	}
+	if r.Limit < 0 {
+		return 0, fmt.Errorf("%w: limit %d is negative", ErrOffset, r.Limit)
+	}
+	if r.Limit == 0 {
+		return size - r.Offset, nil
+	}
+	return min(r.Limit, size-r.Offset), nil
+}
+
+func open(ctx context.Context, r blobstore.Reader, req Request) (Content, error) {
+	length, err := req.length(r.Size())
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case req.Encoding > blobstore.Zstd:
+		return nil, fmt.Errorf("encoding %d is not known", req.Encoding)
+	case r.Encoding() == blobstore.Zstd && req.Encoding == blobstore.Zstd && length == r.Size():
+		return &stored{r: r, left: r.StoredSize(), length: r.StoredSize()}, nil
+	case length == 0:
+		defer r.Close()
+		return wholeContent(r.Size(), nil, req.Encoding), nil
+	case req.Encoding == blobstore.Identity:
+		return openIdentity(ctx, r, req.Offset, length)
+	}
+	raw, err := openIdentity(ctx, r, req.Offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return compress(ctx, raw)
+}
+
+// openIdentity opens length uncompressed bytes from offset.
+func openIdentity(ctx context.Context, r blobstore.Reader, offset, length int64) (Content, error) {
+	if r.Encoding() == blobstore.Zstd {
+		return decompress(ctx, r, offset, length)
+	}
+	if offset != 0 {
+		if err := r.SeekTo(offset); err != nil {
+			return nil, err
+		}
+	}
+	return &stored{r: r, left: length, length: length}, nil
+}
+
+// stored is content that is passed through as it is stored.
+type stored struct {
+	r            blobstore.Reader
+	left, length int64
+}
+
+func (c *stored) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	if int64(len(p)) > c.left {
+		p = p[:c.left]
+	}
+	n, err := c.r.Read(p)
+	c.left -= int64(n)
+	if err == io.EOF && c.left > 0 {
+		err = fmt.Errorf("%w: stored bytes end %d before their size", blobstore.ErrCorrupt, c.left)
+	}
+	return n, err
+}
+
+func (c *stored) Close() error  { return c.r.Close() }
+func (c *stored) Size() int64   { return c.r.Size() }
+func (c *stored) Length() int64 { return c.length }
+
+// inMemory is content that is complete.
+type inMemory struct {
+	bytes.Reader
+	size int64
+}
+
+// wholeContent returns raw, a part of a blob of that size, in the encoding.
+func wholeContent(size int64, raw []byte, e blobstore.Encoding) Content {
+	if e == blobstore.Zstd {
+		raw = AppendCompressed(nil, raw)
+	}
+	c := &inMemory{size: size}
+	c.Reset(raw)
+	return c
+}
+
+func (c *inMemory) Close() error  { return nil }
+func (c *inMemory) Size() int64   { return c.size }
+func (c *inMemory) Length() int64 { return c.Reader.Size() }

@@ -1,0 +1,62 @@
+package encoding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// errTooLong is why decoding stopped: there is more than there should be.
+var errTooLong = errors.New("content is longer than its size")
+
+// maxCompressed returns the most bytes that a frame of n bytes has in our
+// reckoning: the blocks as they are, their headers, and the frame's own. A
+// stream may have more (skippable frames, a frame a byte).
+func maxCompressed(n int64) int64 { return n + n>>8 + 64 }
+
+// maxDecompressed returns the most bytes that n bytes of zstd can decode to: a
+// block has four bytes at least and 128 KiB of content at most.
+func maxDecompressed(n int) int64 { return (int64(n)/4 + 1) * (128 << 10) }
+
+// decodeWhole decodes all of src into dst, which is empty and whose capacity is
+// never passed: errTooLong says that there would be more.
+func decodeWhole(dst, src []byte) ([]byte, error) {
+	out, err := shared().decodeAll.DecodeAll(src, dst)
+	if len(out) > cap(dst) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return nil, errTooLong
+	}
+	return out, err
+}
+
+// decodeTo decodes the stream src into sink with a decoder of the pool. An
+// error of src or of sink is returned as it is.
+func decodeTo(ctx context.Context, p *pool[*zstd.Decoder], sink io.Writer, src io.Reader) error {
+	d, err := p.get(ctx)
+	if err != nil {
+		return err
+	}
+	defer putDecoder(p, d)
+	if err := d.Reset(src); err != nil {
+		return err
+	}
+	_, err = d.WriteTo(sink)
+	return err
+}
+
+// reason says in the words of an error message why a stream does not decode.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "zstd stream is truncated"
+	case errors.Is(err, zstd.ErrMagicMismatch):
+		return "zstd stream has bytes that are no frame"
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return fmt.Sprintf("zstd frame has a window of more than %d bytes, the most this server decodes", int64(MaxWindow))
+	case errors.Is(err, zstd.ErrUnknownDictionary):
+		return "zstd frame needs a dictionary"
+	}
+	return fmt.Sprintf("zstd stream does not decode: %v", err)
+}
