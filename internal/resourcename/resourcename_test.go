@@ -112,6 +112,7 @@ func TestParseReadRefuses(t *testing.T) {
 		{"blobs/" + h[:63] + "/6", "63 hex digits"},
 		{"blobs/sha256/" + h + "/6", "omit the digest function SHA256"},
 		{"blobs/murmur3/" + h[:32] + "/6", "omit the digest function MURMUR3"},
+		{"blobs/blake3/" + h[:40] + "/6", "40 characters"},
 		{"blobs/blake4/" + h + "/6", `"blake4"`},
 		{"compressed-blobs/" + h + "/6", "compressor"},
 		{"compressed-blobs/deflate/" + h + "/6", `compressor "deflate" is not offered`},
