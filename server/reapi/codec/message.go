@@ -9,6 +9,8 @@ type Request struct {
 	bufs mem.BufferSlice
 	// flat holds the whole message once Bytes was called on several buffers.
 	flat mem.Buffer
+	// lent holds copies of fields that span buffers.
+	lent mem.BufferSlice
 }
 
 // NewRequest returns the message of those bytes.
@@ -23,23 +25,30 @@ func (r *Request) keep(data mem.BufferSlice) {
 	r.bufs = data
 }
 
-// Free gives the buffers back. What Bytes or Fields returned must not be used
+// Free gives the buffers back. What Bytes or a decoder returned must not be used
 // afterwards. Free may be called twice.
 func (r *Request) Free() {
 	r.bufs.Free()
-	r.bufs = nil
+	r.lent.Free()
+	r.bufs, r.lent = nil, nil
 	if r.flat != nil {
 		r.flat.Free()
 		r.flat = nil
 	}
 }
 
+// lend returns memory of n bytes that lives until Free.
+func (r *Request) lend(n int) []byte {
+	buf := Pool.Get(n)
+	r.lent = append(r.lent, mem.NewBuffer(buf, Pool))
+	return *buf
+}
+
 // Len returns the message's length in bytes.
 func (r *Request) Len() int { return r.bufs.Len() }
 
 // Bytes returns the message in one piece, which is valid until Free. It
-// copies only if the message came in several buffers. See Fields for walking
-// a long message without the copy.
+// copies only if the message came in several buffers.
 func (r *Request) Bytes() []byte {
 	switch {
 	case len(r.bufs) == 0:
