@@ -76,7 +76,7 @@ func (v *Verifier) writeZstd(p []byte) (int, error) {
 // a stream of such a blob usually is.
 func (v *Verifier) hold(p []byte) bool {
 	size := v.check.spec.Size
-	if size > wholeLimit || int64(len(v.held)+len(p)) > maxCompressed(size) {
+	if size > wholeLimit || int64(len(v.held)+len(p)) > MaxCompressed(size) {
 		return false
 	}
 	v.held = append(v.held, p...)

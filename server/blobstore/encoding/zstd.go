@@ -12,10 +12,11 @@ import (
 // errTooLong is why decoding stopped: there is more than there should be.
 var errTooLong = errors.New("content is longer than its size")
 
-// maxCompressed returns the most bytes that a frame of n bytes has in our
-// reckoning: the blocks as they are, their headers, and the frame's own. A
-// stream may have more (skippable frames, a frame a byte).
-func maxCompressed(n int64) int64 { return n + n>>8 + 64 }
+// MaxCompressed returns the most bytes that a zstd stream of n bytes of content
+// has if it is written in the usual way: one frame or a few, of which nothing
+// compresses. A valid stream may be longer (skippable frames, a frame a byte);
+// it is up to a store to refuse that.
+func MaxCompressed(n int64) int64 { return n + n>>8 + 64 }
 
 // maxDecompressed returns the most bytes that n bytes of zstd can decode to: a
 // block has four bytes at least and 128 KiB of content at most.
