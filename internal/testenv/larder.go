@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -142,11 +141,10 @@ func (s *Server) healthy(ctx context.Context) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("/healthz: %s", resp.Status)
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.GRPC)
-	if err != nil {
-		return err
+	if !Answers(ctx, s.GRPC) {
+		return errors.New("the gRPC listener does not answer")
 	}
-	return conn.Close()
+	return nil
 }
 
 // Kill ends the process at once, as kill -9 does, and waits until it is gone.

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -30,4 +31,14 @@ func freeAddress(tb testing.TB) string {
 	}
 	tb.Fatalf("no free port from %d to %d: %v", firstPort, lastPort, err)
 	return ""
+}
+
+// Answers reports whether something listens on that address.
+func Answers(ctx context.Context, address string) bool {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
