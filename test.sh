@@ -13,16 +13,18 @@ short=
 
 step() { printf '\n== %s\n' "$*"; }
 
-# need COMMAND PACKAGE installs Debian's package if there is no such command.
+# need COMMAND PACKAGE... installs Debian's packages if there is no such command.
 need() {
 	command -v "$1" >/dev/null && return
+	local command=$1
+	shift
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo "test.sh: $1 is missing: apt-get install $2" >&2
+		echo "test.sh: $command is missing: apt-get install $*" >&2
 		exit 1
 	fi
 	[ -n "${updated:-}" ] || apt-get update -qq
 	updated=1
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 tool() { go tool -modfile=.ci/tools.mod "$@"; }
@@ -30,8 +32,7 @@ tool() { go tool -modfile=.ci/tools.mod "$@"; }
 step "what the tests need"
 command -v go >/dev/null || { echo "test.sh: Go is missing: install Go 1.26 from https://go.dev/dl/" >&2; exit 1; }
 go version
-need gcc gcc # the race detector is linked by it
-[ -e /usr/include/stdlib.h ] || need no-such-command libc6-dev
+need gcc gcc libc6-dev # the race detector is linked by it
 need git git
 if [ -z "$short" ]; then
 	need curl curl
@@ -61,7 +62,7 @@ fi
 
 step "unit tests"
 # shellcheck disable=SC2046 # one word a package
-go test -short -race -timeout 10m $(go list ./... | grep -v /e2e$)
+go test ${short:+-short} -race -timeout 10m $(go list ./... | grep -v /e2e$)
 
 if [ -z "$short" ]; then
 	step "end-to-end tests"
