@@ -85,7 +85,7 @@ func (r *ActionResult) Parse(fn digest.Function, msg []byte) error {
 	for rest := msg; len(rest) > 0; {
 		f, tail, ok := next(rest)
 		if !ok {
-			return &Error{Field: "action_result", Reason: malformed}
+			return &Error{Reason: malformed}
 		}
 		r.Empty = r.Empty && f.isDefault()
 		if f.typ == protowire.BytesType {
@@ -137,12 +137,12 @@ func (r *ActionResult) add(fn digest.Function, f *field, stdout, stderr *rawDige
 	case fieldOutputFiles:
 		r.Files = append(r.Files, OutputFile{msg: f.data})
 		if err := r.Files[len(r.Files)-1].parse(fn); err != nil {
-			return err.in(at("output_files", len(r.Files)-1))
+			return err.In(at("output_files", len(r.Files)-1))
 		}
 	case 3:
 		r.Directories = append(r.Directories, OutputDirectory{})
 		if err := r.Directories[len(r.Directories)-1].parse(fn, f.data); err != nil {
-			return err.in(at("output_directories", len(r.Directories)-1))
+			return err.In(at("output_directories", len(r.Directories)-1))
 		}
 	case fieldStdoutRaw:
 		r.Stdout.Raw = f.data

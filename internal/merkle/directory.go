@@ -31,9 +31,6 @@ type SymlinkNode struct{ Name, Target []byte }
 // file and directory has a well-formed digest. The error is an *Error.
 func (d *Directory) Parse(fn digest.Function, msg []byte) error {
 	if err := directoryShape.check(msg); err != nil {
-		if err.Field == "" {
-			err.Field = "directory"
-		}
 		return err
 	}
 	d.Files, d.Directories, d.Symlinks = d.Files[:0], d.Directories[:0], d.Symlinks[:0]
@@ -43,11 +40,11 @@ func (d *Directory) Parse(fn digest.Function, msg []byte) error {
 		switch {
 		case f.is(1):
 			if err := addNode(&d.Files, fn, f.data); err != nil {
-				return err.in(at("files", len(d.Files)-1))
+				return err.In(at("files", len(d.Files)-1))
 			}
 		case f.is(2):
 			if err := addNode(&d.Directories, fn, f.data); err != nil {
-				return err.in(at("directories", len(d.Directories)-1))
+				return err.In(at("directories", len(d.Directories)-1))
 			}
 		case f.is(3):
 			link, _ := parseSymlink(f.data)

@@ -24,7 +24,7 @@ const (
 // Error tells which field of a message breaks a rule of the protocol.
 type Error struct {
 	// Field is the path to the field from the message that was read, such as
-	// "output_files[3].path".
+	// "output_files[3].path"; empty for the message itself.
 	Field string
 	// Value is the offending value, if it can be shown.
 	Value string
@@ -33,21 +33,24 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if e.Value == "" {
+	switch {
+	case e.Field == "":
+		return e.Reason
+	case e.Value == "":
 		return fmt.Sprintf("%s: %s", e.Field, e.Reason)
 	}
 	return fmt.Sprintf("%s %.256q: %s", e.Field, e.Value, e.Reason)
 }
 
-// in returns the error as seen from the message that holds e's message in the
+// In returns the error as seen from the message that holds e's message in the
 // field parent.
-func (e *Error) in(parent string) *Error {
-	if e.Field == "" {
-		e.Field = parent
-	} else {
-		e.Field = parent + "." + e.Field
+func (e *Error) In(parent string) *Error {
+	seen := *e
+	if seen.Field != "" {
+		parent += "."
 	}
-	return e
+	seen.Field = parent + seen.Field
+	return &seen
 }
 
 func at(field string, index int) string { return fmt.Sprintf("%s[%d]", field, index) }

@@ -107,7 +107,7 @@ func (s shape) check(msg []byte) *Error {
 			return &Error{Field: known.name, Value: string(f.data), Reason: "is not valid UTF-8"}
 		case known.sub != nil:
 			if err := known.sub.check(f.data); err != nil {
-				return err.in(known.name)
+				return err.In(known.name)
 			}
 		}
 	}

@@ -30,9 +30,15 @@ type TreeReader struct {
 	buf      []byte
 }
 
+// maxKept is the size in bytes of the largest buffer that Reset keeps.
+const maxKept = 64 << 10
+
 // Reset begins a Tree of size bytes that r yields. It keeps the reader's
-// buffers.
+// buffers unless they have grown large.
 func (t *TreeReader) Reset(r io.Reader, size int64, sorted bool) {
+	if cap(t.buf) > maxKept {
+		t.buf = nil
+	}
 	if t.br == nil {
 		t.br = bufio.NewReader(r)
 	}
@@ -99,7 +105,7 @@ func (t *TreeReader) skip(tag uint64) error {
 		return errTree
 	}
 	if t.sorted {
-		return &Error{Field: "tree", Reason: "must have only root and children where it is topologically sorted"}
+		return &Error{Reason: "must have only root and children where it is topologically sorted"}
 	}
 	var n uint64
 	var err error
@@ -145,7 +151,7 @@ func (t *TreeReader) uvarint() (v uint64, err error) {
 	return 0, errTree
 }
 
-var errTree = &Error{Field: "tree", Reason: malformed}
+var errTree = &Error{Reason: malformed}
 
 // truncated turns the early end of a Tree into an *Error.
 func truncated(err error) error {

@@ -105,7 +105,7 @@ func (w *Walker) enter(d digest.Digest) ([]byte, error) {
 func inDirectory(err error, d digest.Digest) error {
 	var e *Error
 	if errors.As(err, &e) {
-		return e.in("directory " + d.String())
+		return e.In("directory " + d.String())
 	}
 	return err
 }
