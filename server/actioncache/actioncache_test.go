@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,8 @@ func (s *spy) FindMissing(ctx context.Context, keys []blobstore.Key) ([]int, err
 
 func (s *spy) Put(ctx context.Context, blobs []blobstore.Blob) []error {
 	errs := s.Store.Put(ctx, blobs)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, b := range blobs {
 		if err := s.failure("put", b.Key); err != nil {
 			errs[i] = err
@@ -106,6 +109,20 @@ func (r *rig) remove(d *repb.Digest) {
 	if err := r.store.Remove(r.t.Context(), r.opts.Namespace.CAS("", fromProto(r.t, d))); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+func (r *rig) content(key blobstore.Key) []byte {
+	r.t.Helper()
+	reader, err := r.store.Get(r.t.Context(), key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer reader.Close()
+	content, err := io.ReadAll(reader)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return content
 }
 
 func (r *rig) putMessage(m proto.Message) *repb.Digest { return r.put(marshal(r.t, m)) }
@@ -277,14 +294,7 @@ func TestRule22_Complete(t *testing.T) {
 				t.Errorf("with a failing store: %v, want only ErrUnavailable", err)
 			}
 			r.store.fail = nil
-			reader, err := r.store.Get(t.Context(), key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			content := make([]byte, reader.Size())
-			if _, err := reader.Read(content); err != nil {
-				t.Fatal(err)
-			}
+			content := r.content(key)
 			r.remove(d)
 			if _, err := r.get(Inline{}); !errors.Is(err, blobstore.ErrNotFound) {
 				t.Errorf("with the blob missing: %v, want ErrNotFound", err)

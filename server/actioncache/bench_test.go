@@ -48,7 +48,7 @@ func BenchmarkCache(b *testing.B) {
 	b.Run("tree1000", func(b *testing.B) {
 		root := &repb.Directory{}
 		for i := range 1000 {
-			name := fmt.Sprintf("file%d.js", i)
+			name := fmt.Sprintf("file%04d.js", i)
 			root.Files = append(root.Files, &repb.FileNode{Name: name, Digest: r.put([]byte(name))})
 		}
 		action := digest.Of(digest.SHA256, []byte("tree"))
