@@ -9,13 +9,40 @@
 package reapi
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	"github.com/larder-build/larder/server/blobstore"
+	"github.com/larder-build/larder/server/reapi/codec"
+)
+
+// The defaults of Options.
+const (
+	// DefaultMaxBatchBytes leaves room in a reply of MaxReplyBytes for what
+	// frames a batch of some 4,000 blobs.
+	DefaultMaxBatchBytes = 3584 << 10
+	// DefaultMaxInflightBytes is 128 MiB.
+	DefaultMaxInflightBytes = 128 << 20
+	// DefaultPartialUploads, DefaultPartialBytes and DefaultPartialTTL bound the
+	// uploads that wait to be resumed: 1,000 of them, of 2 GiB in all, for 10
+	// minutes. Bazel comes back within half a minute.
+	DefaultPartialUploads = 1000
+	DefaultPartialBytes   = 2 << 30
+	DefaultPartialTTL     = 10 * time.Minute
+)
+
+const (
+	// MaxReplyBytes is the size in bytes of the largest message that is sent: a
+	// gRPC client takes no larger one unless told to.
+	MaxReplyBytes = 4 << 20
+	// maxMaxBatchBytes leaves room for some framing, whatever the options say.
+	maxMaxBatchBytes = MaxReplyBytes - 64<<10
 )
 
 // Options says what a Server serves and within which limits. Only Store must
@@ -26,36 +53,86 @@ type Options struct {
 	// MaxBlobSize is the size in bytes of the largest blob that is taken; 0 is
 	// no limit (rule 27).
 	MaxBlobSize int64
-	// MaxBatchBytes is the total size in bytes of the blobs in one batch; 0 is
-	// DefaultMaxBatchBytes, and it is never more than MaxMaxBatchBytes (rule 19).
+	// MaxBatchBytes is the total size in bytes of the blobs in one batch (rule
+	// 19); 0 is DefaultMaxBatchBytes. More than fits in a reply of
+	// MaxReplyBytes is cut down to what does.
 	MaxBatchBytes int64
 	// ReadOnly refuses all writes with PERMISSION_DENIED.
 	ReadOnly bool
+
+	// MaxInflightBytes bounds the memory in bytes that large messages of
+	// requests in flight take, for requests and replies each: batches, and
+	// stream messages over 64 KiB. What does not fit waits, and after a while
+	// is refused with RESOURCE_EXHAUSTED. 0 is DefaultMaxInflightBytes.
+	MaxInflightBytes int64
+
+	// PartialUploads, PartialBytes and PartialTTL bound the uploads whose
+	// stream broke and that wait to be resumed (rule 17), by number, by the
+	// bytes that they have reserved in the store, and by time. Past a bound the
+	// oldest is dropped. 0 is the default of each; a negative PartialUploads
+	// keeps none.
+	PartialUploads int
+	PartialBytes   int64
+	PartialTTL     time.Duration
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
 
+func (o Options) withDefaults() Options {
+	o.MaxBatchBytes = min(cmp.Or(o.MaxBatchBytes, DefaultMaxBatchBytes), maxMaxBatchBytes)
+	o.MaxInflightBytes = cmp.Or(o.MaxInflightBytes, DefaultMaxInflightBytes)
+	o.PartialUploads = cmp.Or(o.PartialUploads, DefaultPartialUploads)
+	o.PartialBytes = cmp.Or(o.PartialBytes, DefaultPartialBytes)
+	o.PartialTTL = cmp.Or(o.PartialTTL, DefaultPartialTTL)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
 // Server implements the services. Register it with one gRPC server that was
 // made with its GRPCOptions.
 type Server struct {
-	opts Options
-	log  *slog.Logger
+	opts    Options
+	store   blobstore.Store
+	log     *slog.Logger
+	metrics *metrics
+
+	// capabilities is the answer to every GetCapabilities, in wire form.
+	capabilities []byte
+
+	uploads *uploads
+	// requests and replies bound the memory that messages take.
+	requests, replies *budget
 
 	// base is done when the server closes; uploads outlive their streams but
 	// not this.
 	base context.Context
 	stop context.CancelFunc
+
+	// Memory of decoded requests, for reuse.
+	findMissings, batchUpdates, batchReads sync.Pool
 }
 
 // New returns a server. The caller must Close it after the gRPC server that it
 // is registered with has stopped.
 func New(o Options) *Server {
-	s := &Server{opts: o, log: o.Logger}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	o = o.withDefaults()
+	s := &Server{
+		opts:     o,
+		store:    o.Store,
+		log:      o.Logger,
+		metrics:  newMetrics(o.Registerer),
+		requests: newBudget(o.MaxInflightBytes),
+		replies:  newBudget(o.MaxInflightBytes),
 	}
+	s.capabilities = s.marshalCapabilities()
 	s.base, s.stop = context.WithCancel(context.Background())
+	s.uploads = newUploads(o.PartialUploads, o.PartialBytes, o.PartialTTL, s.metrics)
+	s.findMissings.New = func() any { return new(findMissingCall) }
+	s.batchUpdates.New = func() any { return new(batchUpdateCall) }
+	s.batchReads.New = func() any { return new(codec.BatchRead) }
 	return s
 }
 
@@ -66,5 +143,9 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	}
 }
 
-// Close drops unfinished uploads. It must be called once, when no RPC runs.
-func (s *Server) Close() { s.stop() }
+// Close drops the uploads that wait to be resumed. It must be called when no
+// RPC runs any more, and may be called twice.
+func (s *Server) Close() {
+	s.uploads.close()
+	s.stop()
+}

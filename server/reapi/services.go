@@ -13,14 +13,20 @@ import (
 func (s *Server) services() []*grpc.ServiceDesc {
 	return []*grpc.ServiceDesc{
 		s.casDesc(),
+		s.byteStreamDesc(),
+		s.capabilitiesDesc(),
 	}
 }
 
 // Names of the services and of the files that describe them, which reflection
 // looks up.
 const (
-	casService     = "build.bazel.remote.execution.v2.ContentAddressableStorage"
-	executionProto = "build/bazel/remote/execution/v2/remote_execution.proto"
+	casService          = "build.bazel.remote.execution.v2.ContentAddressableStorage"
+	byteStreamService   = "google.bytestream.ByteStream"
+	capabilitiesService = "build.bazel.remote.execution.v2.Capabilities"
+
+	byteStreamProto = "google/bytestream/bytestream.proto"
+	executionProto  = "build/bazel/remote/execution/v2/remote_execution.proto"
 )
 
 // service returns the description of a service without methods. Its handlers
@@ -29,19 +35,29 @@ func service(name, proto string) *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{ServiceName: name, HandlerType: (*any)(nil), Metadata: proto}
 }
 
-// unary describes a method that takes its request raw. The request is freed
-// when the handler returns; its answer is a *codec.Response or a generated
-// message.
-func (s *Server) unary(service, method string, handle func(context.Context, *codec.Request) (any, error)) grpc.MethodDesc {
+// handlerFunc answers a raw request with a *codec.Response or a generated
+// message. The request is freed when it returns.
+type handlerFunc func(context.Context, *codec.Request) (any, error)
+
+// unary describes a method that takes its request raw.
+func (s *Server) unary(service, method string, handle handlerFunc) grpc.MethodDesc {
+	return s.unaryWithin(nil, 0, service, method, handle)
+}
+
+// unaryWithin describes a method whose requests may be large, up to about most
+// bytes: none is received before the budget has room for it.
+func (s *Server) unaryWithin(b *budget, most int64, service, method string, handle handlerFunc) grpc.MethodDesc {
 	info := &grpc.UnaryServerInfo{Server: s, FullMethod: "/" + service + "/" + method}
 	handler := func(ctx context.Context, req any) (any, error) { return handle(ctx, req.(*codec.Request)) }
 	return grpc.MethodDesc{
 		MethodName: method,
 		Handler: func(_ any, ctx context.Context, decode func(any) error, i grpc.UnaryServerInterceptor) (any, error) {
 			req := new(codec.Request)
-			if err := decode(req); err != nil {
+			taken, err := b.receive(ctx, most, req, decode)
+			if err != nil {
 				return nil, err
 			}
+			defer b.give(taken)
 			defer req.Free()
 			if i == nil {
 				return handle(ctx, req)

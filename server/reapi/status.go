@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/larder-build/larder/server/blobstore"
+	"github.com/larder-build/larder/server/blobstore/encoding"
+	"github.com/larder-build/larder/server/reapi/codec"
 )
 
 // retryDelay is what RetryInfo asks of clients when a failure is expected to
@@ -60,6 +64,8 @@ func toStatus(err error) *status.Status {
 	switch {
 	case errors.Is(err, blobstore.ErrMismatch), errors.Is(err, blobstore.ErrTooLarge):
 		return status.New(codes.InvalidArgument, msg) // rules 4 and 27
+	case errors.Is(err, encoding.ErrOffset):
+		return status.New(codes.OutOfRange, msg) // rule 13
 	case errors.Is(err, blobstore.ErrCorrupt):
 		return status.New(codes.DataLoss, msg)
 	case errors.Is(err, blobstore.ErrNoSpace):
@@ -74,4 +80,29 @@ func toStatus(err error) *status.Status {
 		return status.New(codes.NotFound, msg)
 	}
 	return status.New(codes.Internal, msg)
+}
+
+// codecStatus is statusErr for a blob in a batch, which has a status of its
+// own.
+func codecStatus(err error) codec.Status {
+	st := toStatus(err).Proto()
+	s := codec.Status{Code: st.GetCode(), Message: strings.ToValidUTF8(st.GetMessage(), "?")}
+	for _, d := range st.GetDetails() {
+		if wire, err := proto.Marshal(d); err == nil {
+			s.Details = append(s.Details, wire)
+		}
+	}
+	return s
+}
+
+// uploadStatus is codecStatus for a blob that the store did not take.
+func (s *Server) uploadStatus(err error) codec.Status {
+	s.countMismatch(err)
+	return codecStatus(err)
+}
+
+func (s *Server) countMismatch(err error) {
+	if errors.Is(err, blobstore.ErrMismatch) {
+		s.metrics.mismatches.Inc()
+	}
 }

@@ -73,7 +73,7 @@ type BatchReadResponse struct {
 // BatchReadOverhead returns how many bytes a blob takes in the response beside
 // its data, at most, if its status has no message.
 func BatchReadOverhead(d *Digest) int {
-	const tagsAndLengths = (1 + 4) + (1 + 2) + (1 + 4) + (1 + 1 + 1 + 2) + (1 + 1)
+	const tagsAndLengths = (1 + 4) + (1 + 4) + (1 + 4) + (1 + 1 + 1 + 2) + (1 + 1)
 	return d.size() + tagsAndLengths
 }
 
