@@ -1,0 +1,182 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/larder-build/larder/server/blobstore"
+	"github.com/larder-build/larder/server/blobstore/encoding"
+)
+
+const octetStream = "application/octet-stream"
+
+// representation is what a response carries.
+type representation struct {
+	content io.Reader
+	// length is the body's in bytes, -1 if it is not known beforehand.
+	length      int64
+	encoding    blobstore.Encoding
+	contentType string
+	// etag is empty where nothing tells two versions apart.
+	etag string
+	// part is the Content-Range header of a part, empty for the whole.
+	part string
+}
+
+func (h *Handler) get(w http.ResponseWriter, r *http.Request, t target) error {
+	if t.kind == blobstore.AC && !h.opts.SkipACValidation {
+		w.Header().Set("Vary", "Accept, Accept-Encoding")
+		return h.getAction(w, r, t)
+	}
+	w.Header().Set("Vary", "Accept-Encoding")
+	return h.getBlob(w, r, t)
+}
+
+// getBlob serves a CAS blob, or an opaque action result.
+func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	e, err := acceptedEncoding(r)
+	if err != nil {
+		return err
+	}
+	ranged := t.kind == blobstore.CAS && r.Method == http.MethodGet && r.Header.Get("Range") != "" && acceptsIdentity(r)
+	if ranged {
+		e = blobstore.Identity
+	}
+	if t.kind == blobstore.CAS {
+		t.digests = h.likely(t.digests)
+	}
+	key, c, err := h.open(r.Context(), t, e)
+	if err != nil {
+		return err
+	}
+	defer func() { c.Close() }()
+	p := representation{encoding: e, contentType: octetStream}
+	if t.kind == blobstore.CAS {
+		p.etag = etag(key.Digest.Hex(), e)
+		w.Header().Set("X-Digest-SizeBytes", strconv.FormatInt(c.Size(), 10))
+	}
+	if t.kind == blobstore.CAS && e == blobstore.Identity {
+		w.Header().Set("Accept-Ranges", "bytes")
+	}
+	if ifRange := r.Header.Get("If-Range"); ranged && (ifRange == "" || ifRange == p.etag) {
+		if c, err = h.reopen(w, r, key, c, &p); err != nil {
+			return err
+		}
+	}
+	p.content, p.length = c, c.Length()
+	return h.respond(w, r, p)
+}
+
+// open opens the first of the blobs that the path may name which is there.
+func (h *Handler) open(ctx context.Context, t target, e blobstore.Encoding) (key blobstore.Key, c encoding.Content, err error) {
+	for _, d := range t.digests {
+		key = h.key(t, d)
+		c, err = encoding.Open(ctx, h.store, key, encoding.Request{Encoding: e})
+		if !errors.Is(err, blobstore.ErrNotFound) {
+			break
+		}
+	}
+	return key, c, err
+}
+
+// reopen replaces content by the part of it that the request wants, if it
+// wants one. It returns content that is to be closed even if it fails.
+func (h *Handler) reopen(w http.ResponseWriter, r *http.Request, key blobstore.Key, whole encoding.Content, p *representation) (encoding.Content, error) {
+	size := whole.Size()
+	part, ok := parseRange(r.Header.Get("Range"), size)
+	if !ok {
+		return whole, nil
+	}
+	if part.length == 0 {
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
+		return whole, refuse(http.StatusRequestedRangeNotSatisfiable, "range %.100q has no byte of a blob of %d bytes", r.Header.Get("Range"), size)
+	}
+	whole.Close() // before another is opened: decoders are few
+	c, err := encoding.Open(r.Context(), h.store, key, encoding.Request{Offset: part.offset, Limit: part.length})
+	if err != nil {
+		return whole, err
+	}
+	p.part = part.contentRange(size)
+	return c, nil
+}
+
+// etag returns the entity tag of content with that hash.
+func etag(hash string, e blobstore.Encoding) string {
+	if e == blobstore.Identity {
+		return `"` + hash + `"`
+	}
+	return `"` + hash + "-" + e.String() + `"`
+}
+
+// respond sends a representation. An error that it returns has left the
+// response unwritten.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, p representation) error {
+	if matches(r.Header.Get("If-None-Match"), p.etag) {
+		w.Header().Set("Etag", p.etag)
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if r.Method == http.MethodHead {
+		p.writeHeader(w)
+		return nil
+	}
+	buffer := h.buffers.get(p.length)
+	defer h.buffers.put(buffer)
+	buf := *buffer
+	// What the store finds wrong with the first bytes can still be answered.
+	n, err := io.ReadFull(p.content, buf)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
+	}
+	p.writeHeader(w)
+	out := &stalling{w: w, conn: http.NewResponseController(w), stall: h.opts.StallTimeout}
+	defer out.done()
+	if _, err := out.Write(buf[:n]); err != nil || n < len(buf) {
+		return nil // the end, or a client that went away
+	}
+	h.send(r, out, p.content, buf)
+	return nil
+}
+
+// send copies the rest of a response's body. Each byte has been checked by the
+// store before it comes here, which is why nothing is sent straight from a
+// file.
+func (h *Handler) send(r *http.Request, out io.Writer, content io.Reader, buf []byte) {
+	for {
+		n, err := io.ReadFull(content, buf)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			h.abort(r, err)
+		}
+		if n > 0 {
+			if _, werr := out.Write(buf[:n]); werr != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *representation) writeHeader(w http.ResponseWriter) {
+	hd := w.Header()
+	hd.Set("Content-Type", p.contentType)
+	if p.length >= 0 {
+		hd.Set("Content-Length", strconv.FormatInt(p.length, 10))
+	}
+	if p.encoding != blobstore.Identity {
+		hd.Set("Content-Encoding", p.encoding.String())
+	}
+	if p.etag != "" {
+		hd.Set("Etag", p.etag)
+	}
+	if p.part == "" {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	hd.Set("Content-Range", p.part)
+	w.WriteHeader(http.StatusPartialContent)
+}
