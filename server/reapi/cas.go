@@ -24,6 +24,7 @@ func (s *Server) casDesc() *grpc.ServiceDesc {
 		s.unary(casService, "SpliceBlob", unsupportedUnary),
 	}
 	d.Streams = []grpc.StreamDesc{
+		s.serverStream("GetTree", s.getTree),
 		s.serverStream("GetChunkMapping", unsupportedStream),
 		{StreamName: "RegisterChunkMapping", ClientStreams: true, Handler: func(any, grpc.ServerStream) error { return errUnsupported }},
 	}

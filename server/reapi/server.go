@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/larder-build/larder/server/actioncache"
 	"github.com/larder-build/larder/server/blobstore"
 	"github.com/larder-build/larder/server/reapi/codec"
 )
@@ -50,6 +51,8 @@ const (
 type Options struct {
 	Store     blobstore.Store
 	Namespace blobstore.Namespace
+	// ActionCache has the action results; one over Store if it is nil.
+	ActionCache *actioncache.Cache
 	// MaxBlobSize is the size in bytes of the largest blob that is taken; 0 is
 	// no limit (rule 27).
 	MaxBlobSize int64
@@ -87,6 +90,11 @@ func (o Options) withDefaults() Options {
 	o.PartialTTL = cmp.Or(o.PartialTTL, DefaultPartialTTL)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.ActionCache == nil {
+		o.ActionCache = actioncache.New(actioncache.Options{
+			Store: o.Store, Namespace: o.Namespace, Logger: o.Logger, Registerer: o.Registerer,
+		})
 	}
 	return o
 }

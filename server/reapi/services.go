@@ -13,6 +13,7 @@ import (
 func (s *Server) services() []*grpc.ServiceDesc {
 	return []*grpc.ServiceDesc{
 		s.casDesc(),
+		s.actionCacheDesc(),
 		s.byteStreamDesc(),
 		s.capabilitiesDesc(),
 	}
@@ -22,6 +23,7 @@ func (s *Server) services() []*grpc.ServiceDesc {
 // looks up.
 const (
 	casService          = "build.bazel.remote.execution.v2.ContentAddressableStorage"
+	actionCacheService  = "build.bazel.remote.execution.v2.ActionCache"
 	byteStreamService   = "google.bytestream.ByteStream"
 	capabilitiesService = "build.bazel.remote.execution.v2.Capabilities"
 
