@@ -12,7 +12,8 @@ import (
 // comes.
 type check struct {
 	spec blobstore.Spec
-	hash hash.Hash // nil for an action result, whose digest is not its own
+	// hash is nil for an action result, whose digest is not its content's.
+	hash hash.Hash
 	seen int64
 }
 
@@ -22,7 +23,7 @@ func newCheck(spec blobstore.Spec) (check, error) {
 		return c, err
 	}
 	if spec.Key.Kind == blobstore.CAS {
-		c.hash = spec.Key.Digest.Function().NewHash(spec.Size)
+		c.hash = spec.Key.Digest.Function().GetHash(spec.Size)
 	}
 	return c, nil
 }
@@ -75,6 +76,14 @@ func (c *check) finish() error {
 		return wrongHash(c.spec.Key, got)
 	}
 	return nil
+}
+
+// close gives the running hash back. It may be called twice.
+func (c *check) close() {
+	if c.hash != nil {
+		c.spec.Key.Digest.Function().PutHash(c.hash)
+		c.hash = nil
+	}
 }
 
 func wrongHash(key blobstore.Key, got []byte) error {

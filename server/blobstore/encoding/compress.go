@@ -68,8 +68,8 @@ func compress(ctx context.Context, raw Content) (Content, error) {
 // compressWhole encodes a small part at once.
 func compressWhole(raw Content) (Content, error) {
 	defer raw.Close()
-	buf := shared().buffers.Get().(*[wholeLimit]byte)
-	defer shared().buffers.Put(buf)
+	buf := shared().whole.Get().(*[wholeLimit]byte)
+	defer shared().whole.Put(buf)
 	p := buf[:raw.Length()]
 	if _, err := io.ReadFull(raw, p); err != nil {
 		return nil, err

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/larder-build/larder/server/blobstore"
 )
 
@@ -36,33 +34,53 @@ func AppendDecompressed(dst, src []byte, size int64) ([]byte, error) {
 	return dst[:int64(n)+size], nil
 }
 
+// decompress opens length uncompressed bytes, from offset, of a blob that is
+// stored as zstd. It takes care of r, if it fails, too.
+func decompress(ctx context.Context, o origin, offset, length int64) (Content, error) {
+	if o.r.Size() <= wholeLimit && o.r.StoredSize() <= MaxCompressed(wholeLimit) {
+		return decompressWhole(o, offset, length)
+	}
+	c := &decompressed{
+		origin: o, src: source{r: o.r},
+		skip: offset, left: length, length: length, tail: offset+length == o.r.Size(),
+	}
+	d, err := shared().stream.open(ctx, &c.src)
+	if err != nil {
+		if ctx.Err() == nil {
+			err = c.failure(err)
+		}
+		c.Close()
+		return nil, err
+	}
+	c.decoder = d
+	return c, nil
+}
+
+// decompressWhole decodes a small blob at once.
+func decompressWhole(o origin, offset, length int64) (Content, error) {
+	defer o.r.Close()
+	data := make([]byte, o.r.StoredSize())
+	if _, err := io.ReadFull(o.r, data); err != nil {
+		return nil, o.short(err)
+	}
+	content, err := AppendDecompressed(nil, data, o.r.Size())
+	if err != nil {
+		return nil, o.corrupt(err.Error())
+	}
+	return wholeContent(o.r.Size(), content[offset:offset+length], blobstore.Identity), nil
+}
+
 // decompressed is a part of a blob that is stored as zstd.
 type decompressed struct {
-	r       blobstore.Reader
-	src     *source
-	decoder *zstd.Decoder // nil when closed
+	origin
+	src     source
+	decoder *decoder // nil when closed
 	// skip is how many bytes are to be decoded before the wanted part, left
 	// how many there are to come of it.
 	skip, left, length int64
 	// tail says that the wanted part ends where the blob does, so the end of
 	// the stream is to be there.
 	tail bool
-}
-
-func decompress(ctx context.Context, r blobstore.Reader, offset, length int64) (Content, error) {
-	d, err := shared().stream.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &decompressed{
-		r: r, src: &source{r: r}, decoder: d,
-		skip: offset, left: length, length: length, tail: offset+length == r.Size(),
-	}
-	if err := d.Reset(c.src); err != nil {
-		c.Close()
-		return nil, c.failure(err)
-	}
-	return c, nil
 }
 
 // Read decodes straight into p.
@@ -79,7 +97,7 @@ func (c *decompressed) Read(p []byte) (int, error) {
 	if int64(len(p)) > c.left {
 		p = p[:c.left]
 	}
-	n, err := c.decoder.Read(p)
+	n, err := c.decoder.z.Read(p)
 	c.left -= int64(n)
 	if err == io.EOF && c.left == 0 {
 		return n, nil
@@ -92,7 +110,7 @@ func (c *decompressed) discard() error {
 	if c.skip == 0 {
 		return nil
 	}
-	n, err := io.CopyN(io.Discard, readerOnly{c.decoder}, c.skip)
+	n, err := io.CopyN(io.Discard, readerOnly{c.decoder.z}, c.skip)
 	c.skip -= n
 	return c.failure(err)
 }
@@ -103,11 +121,11 @@ func (c *decompressed) end() error {
 		return io.EOF
 	}
 	var more [1]byte
-	n, err := c.decoder.Read(more[:])
-	if n > 0 {
-		return fmt.Errorf("%w: it decodes to more than %d bytes", blobstore.ErrCorrupt, c.Size())
-	}
-	if err == io.EOF {
+	n, err := c.decoder.z.Read(more[:])
+	switch {
+	case n > 0:
+		return c.corrupt("it decodes to more than its size")
+	case err == io.EOF:
 		return io.EOF
 	}
 	return c.failure(err)
@@ -120,15 +138,17 @@ func (c *decompressed) failure(err error) error {
 		return nil
 	case c.src.err != nil && c.src.err != io.EOF:
 		return c.src.err
+	case errors.Is(err, blobstore.ErrUnavailable):
+		return err
 	case err == io.EOF:
-		return fmt.Errorf("%w: it decodes to less than %d bytes", blobstore.ErrCorrupt, c.Size())
+		return c.corrupt("it decodes to less than its size")
 	}
-	return fmt.Errorf("%w: %s", blobstore.ErrCorrupt, reason(err))
+	return c.corrupt(reason(err))
 }
 
 func (c *decompressed) Close() error {
 	if c.decoder != nil {
-		putDecoder(shared().stream, c.decoder)
+		c.decoder.close()
 		c.decoder = nil
 	}
 	return c.r.Close()

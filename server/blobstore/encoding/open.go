@@ -55,12 +55,22 @@ func Open(ctx context.Context, g blobstore.Getter, key blobstore.Key, req Reques
 	if err != nil {
 		return nil, err
 	}
-	c, err := open(ctx, r, req)
+	length, err := req.length(r.Size())
 	if err != nil {
 		r.Close()
 		return nil, err
 	}
-	return c, nil
+	e, size := r.Encoding(), r.Size()
+	switch {
+	case req.Encoding == blobstore.Zstd && e == blobstore.Zstd && length == size:
+		return &stored{r: r, left: r.StoredSize(), length: r.StoredSize()}, nil
+	case length == 0:
+		r.Close()
+		return wholeContent(size, nil, req.Encoding), nil
+	case req.Encoding == blobstore.Identity && e == blobstore.Identity:
+		return openStored(r, req.Offset, length)
+	}
+	return transcode(ctx, origin{ctx, g, key, r}, req, length)
 }
 
 func openEmpty(req Request) (Content, error) {
@@ -70,10 +80,14 @@ func openEmpty(req Request) (Content, error) {
 	return wholeContent(0, nil, req.Encoding), nil
 }
 
-// length returns how many uncompressed bytes of a blob of that size are wanted.
+// length returns how many uncompressed bytes of a blob of that size are wanted,
+// and checks the request.
 func (r Request) length(size int64) (int64, error) {
 	if r.Offset < 0 || r.Offset > size {
 		return 0, fmt.Errorf("%w: offset %d of a blob of %d bytes", ErrOffset, r.Offset, size)
+	}
+	if r.Encoding > blobstore.Zstd {
+		return 0, fmt.Errorf("encoding %d is not known", r.Encoding)
 	}
 	if r.Limit < 0 {
 		return 0, fmt.Errorf("%w: limit %d is negative", ErrOffset, r.Limit)
@@ -84,40 +98,33 @@ func (r Request) length(size int64) (int64, error) {
 	return min(r.Limit, size-r.Offset), nil
 }
 
-func open(ctx context.Context, r blobstore.Reader, req Request) (Content, error) {
-	length, err := req.length(r.Size())
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case req.Encoding > blobstore.Zstd:
-		return nil, fmt.Errorf("encoding %d is not known", req.Encoding)
-	case r.Encoding() == blobstore.Zstd && req.Encoding == blobstore.Zstd && length == r.Size():
-		return &stored{r: r, left: r.StoredSize(), length: r.StoredSize()}, nil
-	case length == 0:
-		defer r.Close()
-		return wholeContent(r.Size(), nil, req.Encoding), nil
-	case req.Encoding == blobstore.Identity:
-		return openIdentity(ctx, r, req.Offset, length)
-	}
-	raw, err := openIdentity(ctx, r, req.Offset, length)
-	if err != nil {
-		return nil, err
-	}
-	return compress(ctx, raw)
-}
-
-// openIdentity opens length uncompressed bytes from offset.
-func openIdentity(ctx context.Context, r blobstore.Reader, offset, length int64) (Content, error) {
-	if r.Encoding() == blobstore.Zstd {
-		return decompress(ctx, r, offset, length)
-	}
+// openStored opens length bytes from offset of an identity blob.
+func openStored(r blobstore.Reader, offset, length int64) (Content, error) {
 	if offset != 0 {
 		if err := r.SeekTo(offset); err != nil {
+			r.Close()
 			return nil, err
 		}
 	}
 	return &stored{r: r, left: length, length: length}, nil
+}
+
+// openRaw opens length uncompressed bytes from offset.
+func openRaw(ctx context.Context, o origin, offset, length int64) (Content, error) {
+	if o.r.Encoding() == blobstore.Zstd {
+		return decompress(ctx, o, offset, length)
+	}
+	return openStored(o.r, offset, length)
+}
+
+// transcode opens length uncompressed bytes where what is stored is not what is
+// wanted.
+func transcode(ctx context.Context, o origin, req Request, length int64) (Content, error) {
+	raw, err := openRaw(ctx, o, req.Offset, length)
+	if err != nil || req.Encoding == blobstore.Identity {
+		return raw, err
+	}
+	return compress(ctx, raw)
 }
 
 // stored is content that is passed through as it is stored.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -13,11 +14,20 @@ const (
 	// decoder to keep. Every level of the zstd program up to 19 stays below it;
 	// "--ultra" and "--long" can pass it.
 	MaxWindow = 32 << 20
-	// MaxDecoders is how many streams are decoded at once. More wait.
-	MaxDecoders = 16
+	// MaxDecoders is how many streams are decoded at once, and MaxDecoderMemory
+	// how many bytes the windows of all of them have. More wait. The zstd
+	// program's usual level has windows of 2 MiB.
+	MaxDecoders      = 64
+	MaxDecoderMemory = 128 << 20
 	// MaxEncoders is how many streams are encoded at once. More wait.
 	MaxEncoders = 32
 
+	// maxLocalDecoders is how many streams are decoded at once that are in memory
+	// already.
+	maxLocalDecoders = 4
+	// maxHeld is how many bytes of small compressed blobs are kept until they
+	// are complete.
+	maxHeld = 64 << 20
 	// wholeLimit is the size in bytes up to which a blob is decoded or encoded
 	// in one piece of memory instead of as a stream.
 	wholeLimit = 256 << 10
@@ -66,24 +76,27 @@ func (p *pool[T]) put(v T) {
 type codecs struct {
 	// stream decodes what comes from a client or a store, as slowly as it
 	// comes; local decodes what is in memory, so nobody waits long for it.
-	stream, local *pool[*zstd.Decoder]
+	stream, local *decoders
 	encode        *pool[*zstd.Encoder]
 	// decodeAll and encodeAll work on whole blobs and are used concurrently.
 	decodeAll *zstd.Decoder
 	encodeAll *zstd.Encoder
-	// buffers are of wholeLimit bytes.
-	buffers sync.Pool
+	// whole has buffers of wholeLimit bytes.
+	whole sync.Pool
+	// held bounds the bytes that verifiers keep of small blobs.
+	held *semaphore.Weighted
 }
 
 var shared = sync.OnceValue(func() *codecs {
 	cpus := runtime.GOMAXPROCS(0)
 	return &codecs{
-		stream:    newPool(MaxDecoders, newStreamDecoder),
-		local:     newPool(cpus, newStreamDecoder),
+		stream:    newDecoders(MaxDecoders, MaxDecoderMemory),
+		local:     newDecoders(maxLocalDecoders, maxLocalDecoders*MaxWindow),
 		encode:    newPool(MaxEncoders, func() *zstd.Encoder { return newEncoder(1) }),
 		decodeAll: must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(cpus), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(MaxWindow))),
 		encodeAll: newEncoder(cpus),
-		buffers:   sync.Pool{New: func() any { return new([wholeLimit]byte) }},
+		whole:     sync.Pool{New: func() any { return new([wholeLimit]byte) }},
+		held:      semaphore.NewWeighted(maxHeld),
 	}
 })
 
@@ -110,12 +123,6 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
-}
-
-// putDecoder gives a decoder back without what it was reading.
-func putDecoder(p *pool[*zstd.Decoder], d *zstd.Decoder) {
-	_ = d.Reset(nil)
-	p.put(d)
 }
 
 // putEncoder gives an encoder back without what it was writing to.

@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -21,7 +22,7 @@ func DecodedSize(ctx context.Context, r io.Reader, limit int64) (int64, error) {
 		return sink.n, nil
 	case src.err != nil:
 		return 0, src.err
-	case ctx.Err() != nil, sink.n > limit:
+	case ctx.Err() != nil, sink.n > limit, errors.Is(err, blobstore.ErrUnavailable):
 		return 0, err
 	}
 	return 0, fmt.Errorf("%w: %s", blobstore.ErrMismatch, reason(err))

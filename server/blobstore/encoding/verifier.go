@@ -21,6 +21,8 @@ type Verifier struct {
 	// held is the compressed content so far of a small blob, which is decoded
 	// in one piece at the end.
 	held []byte
+	// room is what is reserved for it.
+	room int64
 	// stream decodes a larger one as it comes.
 	stream *stream
 	// err is what ended the verification.
@@ -63,11 +65,10 @@ func (v *Verifier) writeZstd(p []byte) (int, error) {
 			return len(p), nil
 		}
 		v.stream = newStream(v.ctx, &v.check)
-		held := v.held
-		v.held = nil
-		if _, err := v.stream.Write(held); err != nil {
+		if _, err := v.stream.Write(v.held); err != nil {
 			return 0, err
 		}
+		v.release()
 	}
 	return v.stream.Write(p)
 }
@@ -79,8 +80,21 @@ func (v *Verifier) hold(p []byte) bool {
 	if size > wholeLimit || int64(len(v.held)+len(p)) > MaxCompressed(size) {
 		return false
 	}
+	if v.room == 0 {
+		if !shared().held.TryAcquire(MaxCompressed(size)) {
+			return false
+		}
+		v.room = MaxCompressed(size)
+	}
 	v.held = append(v.held, p...)
 	return true
+}
+
+// release forgets what was held.
+func (v *Verifier) release() {
+	v.held = nil
+	shared().held.Release(v.room)
+	v.room = 0
 }
 
 // Finish says whether what was written is the blob: nil, or a
@@ -113,7 +127,8 @@ func (v *Verifier) Close() {
 	if v.stream != nil {
 		v.stream.close()
 	}
-	v.held = nil
+	v.release()
+	v.check.close()
 	if v.err == nil {
 		v.err = errVerifierClosed
 	}

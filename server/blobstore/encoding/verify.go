@@ -31,7 +31,8 @@ func verifyIdentity(spec blobstore.Spec, content []byte) error {
 		return nil
 	}
 	if got := digest.Of(spec.Key.Digest.Function(), content); got != spec.Key.Digest {
-		return wrongHash(spec.Key, got.Hash())
+		wrong := got // a copy, so that only the wrong one is allocated
+		return wrongHash(spec.Key, wrong.Hash())
 	}
 	return nil
 }
@@ -44,6 +45,7 @@ func verifyZstd(b blobstore.Blob) error {
 	if err != nil {
 		return err
 	}
+	defer c.close()
 	err = decodeTo(context.Background(), shared().local, &c, bytes.NewReader(b.Data))
 	if err != nil {
 		return asMismatch(b.Key, err)
@@ -53,8 +55,8 @@ func verifyZstd(b blobstore.Blob) error {
 
 // verifyWhole checks a zstd stream of a blob of at most wholeLimit bytes.
 func verifyWhole(spec blobstore.Spec, data []byte) error {
-	buf := shared().buffers.Get().(*[wholeLimit]byte)
-	defer shared().buffers.Put(buf)
+	buf := shared().whole.Get().(*[wholeLimit]byte)
+	defer shared().whole.Put(buf)
 	content, err := decodeWhole(buf[:0:spec.Size], data)
 	if errors.Is(err, errTooLong) {
 		return mismatch(spec.Key, "content has more than %d bytes", spec.Size)
@@ -65,10 +67,10 @@ func verifyWhole(spec blobstore.Spec, data []byte) error {
 	return verifyIdentity(spec, content)
 }
 
-// asMismatch makes a decoder's error one about the content; an error that the
-// sink made is one already.
+// asMismatch makes a decoder's error one about the content, unless it is about
+// that already or about the server.
 func asMismatch(key blobstore.Key, err error) error {
-	if errors.Is(err, blobstore.ErrMismatch) {
+	if errors.Is(err, blobstore.ErrMismatch) || errors.Is(err, blobstore.ErrUnavailable) {
 		return err
 	}
 	return mismatch(key, "%s", reason(err))

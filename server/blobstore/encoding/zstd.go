@@ -26,36 +26,39 @@ func maxDecompressed(n int) int64 { return (int64(n)/4 + 1) * (128 << 10) }
 // never passed: errTooLong says that there would be more.
 func decodeWhole(dst, src []byte) ([]byte, error) {
 	out, err := shared().decodeAll.DecodeAll(src, dst)
-	if len(out) > cap(dst) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+	switch {
+	case err == nil && len(out) <= cap(dst):
+		return out, nil
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return nil, &windowError{largestWindow(src)}
+	case err == nil, errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return nil, errTooLong
 	}
-	return out, err
+	return nil, err
 }
 
 // decodeTo decodes the stream src into sink with a decoder of the pool. An
 // error of src or of sink is returned as it is.
-func decodeTo(ctx context.Context, p *pool[*zstd.Decoder], sink io.Writer, src io.Reader) error {
-	d, err := p.get(ctx)
+func decodeTo(ctx context.Context, p *decoders, sink io.Writer, src io.Reader) error {
+	d, err := p.open(ctx, src)
 	if err != nil {
 		return err
 	}
-	defer putDecoder(p, d)
-	if err := d.Reset(src); err != nil {
-		return err
-	}
-	_, err = d.WriteTo(sink)
+	defer d.close()
+	_, err = d.z.WriteTo(sink)
 	return err
 }
 
 // reason says in the words of an error message why a stream does not decode.
 func reason(err error) string {
+	var window *windowError
 	switch {
+	case errors.As(err, &window):
+		return window.Error()
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "zstd stream is truncated"
 	case errors.Is(err, zstd.ErrMagicMismatch):
 		return "zstd stream has bytes that are no frame"
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Sprintf("zstd frame has a window of more than %d bytes, the most this server decodes", int64(MaxWindow))
 	case errors.Is(err, zstd.ErrUnknownDictionary):
 		return "zstd frame needs a dictionary"
 	}
