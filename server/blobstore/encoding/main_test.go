@@ -44,6 +44,8 @@ func specOf(content []byte, e blobstore.Encoding) blobstore.Spec {
 type shelf struct {
 	spec blobstore.Spec
 	data []byte
+	// stored is StoredSize if it is not the length of data.
+	stored int64
 	// err is what reads fail with after data.
 	err    error
 	opened []*shelfReader
@@ -61,13 +63,10 @@ func (s *shelf) Get(_ context.Context, key blobstore.Key) (blobstore.Reader, err
 type shelfReader struct {
 	*bytes.Reader
 	shelf *shelf
-	reads int
-	open  bool
 	shut  bool
 }
 
 func (r *shelfReader) Read(p []byte) (int, error) {
-	r.reads++
 	n, err := r.Reader.Read(p)
 	if err == io.EOF && r.shelf.err != nil {
 		err = r.shelf.err
@@ -81,7 +80,7 @@ func (r *shelfReader) Close() error {
 }
 
 func (r *shelfReader) Size() int64                  { return r.shelf.spec.Size }
-func (r *shelfReader) StoredSize() int64            { return int64(len(r.shelf.data)) }
+func (r *shelfReader) StoredSize() int64            { return max(r.shelf.stored, int64(len(r.shelf.data))) }
 func (r *shelfReader) Encoding() blobstore.Encoding { return r.shelf.spec.Encoding }
 func (r *shelfReader) SeekTo(offset int64) error {
 	_, err := r.Seek(offset, io.SeekStart)
