@@ -282,7 +282,32 @@ func TestEvictsOldest(t *testing.T) {
 	if _, ok := s.get(hashOf(nil), 0); !ok {
 		t.Error("the empty blob was evicted")
 	}
-	if n := len(s.oldest.items); n > 50 {
-		t.Errorf("the queue of 10 has %d slots", n)
+}
+
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	var q queue
+	pushed, popped := int64(0), int64(0)
+	for range 3 * queueBlock {
+		for range 2 {
+			q.push(queued{size: pushed})
+			pushed++
+		}
+		if x, ok := q.pop(); !ok || x.size != popped {
+			t.Fatalf("popped %d, %v, want %d", x.size, ok, popped)
+		}
+		popped++
+	}
+	for popped < pushed {
+		if x, ok := q.pop(); !ok || x.size != popped {
+			t.Fatalf("popped %d, %v, want %d", x.size, ok, popped)
+		}
+		popped++
+	}
+	if _, ok := q.pop(); ok {
+		t.Error("popped from an empty queue")
+	}
+	if n := len(q.blocks); n > 1 {
+		t.Errorf("an empty queue has %d blocks", n)
 	}
 }

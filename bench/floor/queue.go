@@ -7,26 +7,31 @@ type queued struct {
 	size   int64
 }
 
-// queue is first in, first out.
+// queueBlock is how many things a block of a queue holds.
+const queueBlock = 1024
+
+// queue is first in, first out. It grows by blocks, so that nothing is copied.
 type queue struct {
-	items []queued
-	head  int
+	blocks [][]queued
+	head   int // in the first block
 }
 
 func (q *queue) push(x queued) {
-	if q.head > len(q.items)/2 {
-		q.items = append(q.items[:0], q.items[q.head:]...)
-		q.head = 0
+	last := len(q.blocks) - 1
+	if last < 0 || len(q.blocks[last]) == queueBlock {
+		q.blocks = append(q.blocks, make([]queued, 0, queueBlock))
+		last++
 	}
-	q.items = append(q.items, x)
+	q.blocks[last] = append(q.blocks[last], x)
 }
 
 func (q *queue) pop() (queued, bool) {
-	if q.head == len(q.items) {
+	if len(q.blocks) == 0 || q.head == len(q.blocks[0]) {
 		return queued{}, false
 	}
-	x := q.items[q.head]
-	q.items[q.head] = queued{}
-	q.head++
+	x := q.blocks[0][q.head]
+	if q.head++; q.head == queueBlock {
+		q.blocks, q.head = q.blocks[1:], 0
+	}
 	return x, true
 }

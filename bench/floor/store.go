@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -66,13 +67,25 @@ func checkDigest(d *repb.Digest) error {
 	if len(d.GetHash()) != 2*sha256.Size || d.GetSizeBytes() < 0 {
 		return status.Errorf(codes.InvalidArgument, "%q/%d is no SHA-256 digest", d.GetHash(), d.GetSizeBytes())
 	}
+	var bad byte
 	for _, c := range []byte(d.GetHash()) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return status.Errorf(codes.InvalidArgument, "%q is not lower-case hex", d.GetHash())
-		}
+		bad |= notHex[c]
+	}
+	if bad != 0 {
+		return status.Errorf(codes.InvalidArgument, "%q is not lower-case hex", d.GetHash())
 	}
 	return nil
 }
+
+// notHex is 0 for the lower-case hex digits.
+var notHex = func() (t [256]byte) {
+	for i := range t {
+		if !strings.ContainsRune("0123456789abcdef", rune(i)) {
+			t[i] = 1
+		}
+	}
+	return t
+}()
 
 // put keeps a verified blob.
 func (s *store) put(hash string, b blob) {
