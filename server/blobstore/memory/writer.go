@@ -69,6 +69,9 @@ func (w *writer) take(p []byte) error {
 	if int64(len(w.data)+len(p)) > w.room {
 		return fmt.Errorf("%w: %v stream of %v is longer than the %d bytes reserved for it", blobstore.ErrNoSpace, w.spec.Encoding, w.spec.Key, w.room)
 	}
+	if w.data == nil {
+		w.data = make([]byte, 0, w.spec.Size)
+	}
 	w.data = append(w.data, p...)
 	return nil
 }
