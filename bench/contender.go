@@ -39,15 +39,15 @@ func parseRunning(value string) (contender, error) {
 }
 
 // parseVariant reads the value of --variant: "name=words", where the words are
-// flags for the larder that was built, after another program if the first is
-// no flag.
-func parseVariant(value, larder string) (contender, error) {
+// flags for larder, after another program if the first is no flag. The
+// contender's program is "" where it is the larder of this tree.
+func parseVariant(value string) (contender, error) {
 	name, rest, ok := strings.Cut(value, "=")
 	words := strings.Fields(rest)
 	if !ok || name == "" || len(words) == 0 {
 		return contender{}, fmt.Errorf("--variant=%s: want name=[program] flags", value)
 	}
-	c := contender{name: name, program: larder, flags: words, store: true}
+	c := contender{name: name, flags: words, store: true}
 	if !strings.HasPrefix(words[0], "-") {
 		c.program, c.flags = words[0], words[1:]
 	}

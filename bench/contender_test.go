@@ -26,16 +26,16 @@ func TestParseRunning(t *testing.T) {
 func TestParseVariant(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]contender{
-		"always=--sync=always":         {name: "always", program: "larder", flags: []string{"--sync=always"}, store: true},
+		"always=--sync=always":         {name: "always", flags: []string{"--sync=always"}, store: true},
 		"old=/old/larder --sync off":   {name: "old", program: "/old/larder", flags: []string{"--sync", "off"}, store: true},
 		"other=/some/where/else/cache": {name: "other", program: "/some/where/else/cache", flags: []string{}, store: true},
 	} {
-		if got, err := parseVariant(value, "larder"); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := parseVariant(value); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v, want %+v", value, got, err, want)
 		}
 	}
 	for _, bad := range []string{"", "x", "x=", "=--sync"} {
-		if got, err := parseVariant(bad, "larder"); err == nil {
+		if got, err := parseVariant(bad); err == nil {
 			t.Errorf("%q: %+v, want an error", bad, got)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 type session struct {
 	options    options
 	contenders []contender // the baseline first
-	larder     string      // program, "" if nothing needs it
 	fill       string      // program, "" if nothing needs it
 	launcher   *launcher
 	contents   *contents
@@ -88,13 +87,14 @@ func (s *session) addContenders(ctx context.Context, dir string) error {
 // addMore adds what --variant and --server name.
 func (s *session) addMore(build func(name, pkg string) (string, error)) error {
 	for _, value := range s.options.Variant {
-		larder, err := build("larder", larderPackage)
+		c, err := parseVariant(value)
 		if err != nil {
 			return err
 		}
-		c, err := parseVariant(value, larder)
-		if err != nil {
-			return err
+		if c.program == "" {
+			if c.program, err = build("larder", larderPackage); err != nil {
+				return err
+			}
 		}
 		s.contenders = append(s.contenders, c)
 	}
