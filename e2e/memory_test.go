@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/google/uuid"
@@ -53,13 +54,19 @@ func TestMemoryOfUploads(t *testing.T) {
 		}
 		defer conn[i].Close()
 	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	go watchMemory(ctx, server, cancel)
 	var begun, done sync.WaitGroup
 	begun.Add(uploaders)
 	errs := make([]error, uploaders)
 	for i, content := range contents {
-		done.Go(func() { errs[i] = content.upload(t.Context(), bspb.NewByteStreamClient(conn[i]), &begun) })
+		done.Go(func() { errs[i] = content.upload(ctx, bspb.NewByteStreamClient(conn[i]), &begun) })
 	}
 	done.Wait()
+	if ctx.Err() != nil {
+		t.Fatal(context.Cause(ctx))
+	}
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +79,24 @@ func TestMemoryOfUploads(t *testing.T) {
 		t.Errorf("peak memory of %d MB: want less than %d MB", peak/1e6, maxRSS/1_000_000)
 	}
 	requireThere(t, dial(t, server), contents)
+}
+
+// watchMemory ends the test as soon as it has failed, before a server without
+// bounds has taken the whole machine's memory.
+func watchMemory(ctx context.Context, server *testenv.Server, fail context.CancelCauseFunc) {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if rss, err := server.RSS(); err != nil || rss >= maxRSS {
+			fail(fmt.Errorf("the server needs %d MB of memory, want less than %d MB (error %v)", rss/1e6, maxRSS/1_000_000, err))
+			return
+		}
+	}
 }
 
 func requireThere(t *testing.T, c *client, contents []bigBlob) {

@@ -53,7 +53,7 @@ func trySDK(t *testing.T, c *sdk.Client) {
 		d := digest.NewFromBlob(data)
 		contents[d] = data
 		entries = append(entries, uploadinfo.EntryFromBlob(data))
-		outputs[d] = &sdk.TreeOutput{Digest: d, Path: filepath.Join(dir, d.Hash)}
+		outputs[d] = &sdk.TreeOutput{Digest: d, Path: d.Hash}
 	}
 	for _, want := range []int{len(entries), 0} {
 		uploaded, _, err := c.UploadIfMissing(t.Context(), entries...)
@@ -61,11 +61,11 @@ func trySDK(t *testing.T, c *sdk.Client) {
 			t.Fatalf("%d blobs uploaded, error %v; want %d", len(uploaded), err, want)
 		}
 	}
-	if _, err := c.DownloadFiles(t.Context(), "", outputs); err != nil {
+	if _, err := c.DownloadFiles(t.Context(), dir, outputs); err != nil {
 		t.Fatal(err)
 	}
 	for d, want := range contents {
-		if got, err := os.ReadFile(outputs[d].Path); err != nil || !bytes.Equal(got, want) {
+		if got, err := os.ReadFile(filepath.Join(dir, d.Hash)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("blob %v: %d bytes, error %v", d, len(got), err)
 		}
 	}
