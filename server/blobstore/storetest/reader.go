@@ -81,6 +81,7 @@ func testSeek(t *testing.T, s blobstore.Store) {
 	n := len(all)
 	// Forth and back, so that nothing depends on the order.
 	for _, offset := range []int{0, 1, block - 1, block, block + 1, 2 * block, n - 1, n, 5, n / 2, 0} {
+		offset = min(offset, n) // a store may keep fewer bytes than it was given
 		if err := r.SeekTo(int64(offset)); err != nil {
 			t.Fatalf("SeekTo %d: %v", offset, err)
 		}
