@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/larder-build/larder/internal/resourcename"
+	"github.com/larder-build/larder/server/blobstore"
 	"github.com/larder-build/larder/server/reapi/codec"
 )
 
@@ -37,7 +38,7 @@ func (s *Server) queryWriteStatus(ctx context.Context, req *codec.Request) (any,
 		return nil, err
 	}
 	key := s.opts.Namespace.CAS(name.Instance, name.Digest)
-	there, err := s.exists(ctx, key)
+	there, err := s.exists(ctx, []blobstore.Key{key})
 	if err != nil {
 		return nil, statusErr(err)
 	}

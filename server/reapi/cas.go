@@ -106,13 +106,13 @@ func (c *findMissingCall) parse(ns blobstore.Namespace) error {
 	return nil
 }
 
-// exists tells whether the CAS has the blob; the empty one it always has (rule
-// 1).
-func (s *Server) exists(ctx context.Context, key blobstore.Key) (bool, error) {
-	if key.Digest.IsEmptyBlob() {
+// exists tells whether the CAS has the blob of the one key; the empty one it
+// always has (rule 1).
+func (s *Server) exists(ctx context.Context, key []blobstore.Key) (bool, error) {
+	if key[0].Digest.IsEmptyBlob() {
 		return true, nil
 	}
-	missing, err := s.store.FindMissing(ctx, []blobstore.Key{key})
+	missing, err := s.store.FindMissing(ctx, key)
 	return err == nil && len(missing) == 0, err
 }
 

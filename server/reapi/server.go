@@ -119,8 +119,8 @@ type Server struct {
 	base context.Context
 	stop context.CancelFunc
 
-	// Memory of decoded requests, for reuse.
-	findMissings, batchUpdates, batchReads sync.Pool
+	// Memory of calls, for reuse.
+	findMissings, batchUpdates, batchReads, writes sync.Pool
 }
 
 // New returns a server. The caller must Close it after the gRPC server that it
@@ -140,6 +140,7 @@ func New(o Options) *Server {
 	s.uploads = newUploads(o.PartialUploads, o.PartialBytes, o.PartialTTL, s.metrics)
 	s.findMissings.New = func() any { return new(findMissingCall) }
 	s.batchUpdates.New = func() any { return new(batchUpdateCall) }
+	s.writes.New = func() any { return new(writeCall) }
 	s.batchReads.New = func() any { return new(codec.BatchRead) }
 	return s
 }

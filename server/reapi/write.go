@@ -26,12 +26,14 @@ const (
 // errTakenOver ends the stream whose upload a later stream resumed.
 var errTakenOver = status.Error(codes.Aborted, "another stream has resumed this upload")
 
-// writeCall is one ByteStream.Write.
+// writeCall is one ByteStream.Write. Its memory is reused by later ones.
 type writeCall struct {
 	s      *Server
 	stream grpc.ServerStream
 	req    codec.Request
 	msg    codec.Write
+	blob   [1]blobstore.Blob
+	key    [1]blobstore.Key
 
 	name     resourcename.Write
 	nameText string // as the first message has it
@@ -52,15 +54,23 @@ type writeCall struct {
 // write implements ByteStream.Write (rules 4 to 11, 16, 17 and 27). When a
 // message with finish_write came, nothing after it is read.
 func (s *Server) write(_ any, stream grpc.ServerStream) error {
-	c := &writeCall{s: s, stream: stream}
-	defer c.release()
-	committed, err := c.run(stream.Context())
+	c := s.writes.Get().(*writeCall)
+	c.s, c.stream = s, stream
+	committed, err := c.serve(stream.Context())
+	s.recycle(c)
 	if err != nil {
 		s.countMismatch(err)
 		return statusErr(err)
 	}
-	c.release()
 	return stream.SendMsg(codec.WriteResponse(committed))
+}
+
+// recycle keeps the memory of a call that is over.
+func (s *Server) recycle(c *writeCall) {
+	pieces := c.msg.Data[:cap(c.msg.Data)]
+	clear(pieces)
+	*c = writeCall{msg: codec.Write{Data: pieces[:0]}}
+	s.writes.Put(c)
 }
 
 // release gives back what the call holds, and parks or drops an upload that is
@@ -70,6 +80,12 @@ func (c *writeCall) release() {
 	c.s.requests.give(c.taken)
 	c.taken = 0
 	c.leave()
+}
+
+// serve is run, and releases what the call holds before it is answered.
+func (c *writeCall) serve(ctx context.Context) (int64, error) {
+	defer c.release()
+	return c.run(ctx)
 }
 
 // run takes the messages and returns the committed size.
@@ -83,7 +99,7 @@ func (c *writeCall) run(ctx context.Context) (int64, error) {
 	if err := c.open(ctx); err != nil {
 		return 0, err
 	}
-	if there, err := c.s.exists(ctx, c.spec.Key); err != nil {
+	if there, err := c.exists(ctx); err != nil {
 		return 0, err
 	} else if there {
 		return c.alreadyThere(), nil
@@ -143,6 +159,12 @@ func (c *writeCall) open(ctx context.Context) (err error) {
 	return c.s.checkSize(d)
 }
 
+// exists asks the store for the blob.
+func (c *writeCall) exists(ctx context.Context) (bool, error) {
+	c.key[0] = c.spec.Key
+	return c.s.exists(ctx, c.key[:])
+}
+
 // alreadyThere is the committed size of a blob that the store has: all of it,
 // or -1 of a compressed upload (rule 11).
 func (c *writeCall) alreadyThere() int64 {
@@ -159,8 +181,8 @@ func (c *writeCall) compressed() bool { return c.spec.Encoding != blobstore.Iden
 func (c *writeCall) putWhole(ctx context.Context) (int64, error) {
 	data, free := joined(c.msg.Data, c.msg.Size)
 	defer free()
-	blob := [1]blobstore.Blob{{Spec: c.spec, Data: data}}
-	if err := c.s.store.Put(ctx, blob[:])[0]; err != nil {
+	c.blob[0] = blobstore.Blob{Spec: c.spec, Data: data}
+	if err := c.s.store.Put(ctx, c.blob[:])[0]; err != nil {
 		return 0, err
 	}
 	return int64(c.msg.Size), nil
@@ -299,7 +321,7 @@ func (c *writeCall) recheck(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	c.unchecked = 0
-	return c.s.exists(ctx, c.spec.Key)
+	return c.exists(ctx)
 }
 
 // commit finishes the upload.
