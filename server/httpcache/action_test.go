@@ -76,6 +76,18 @@ func TestActionResults(t *testing.T) {
 	}
 }
 
+// A result that refers to nothing is of the function of its action.
+func TestActionResultWithoutOutputs(t *testing.T) {
+	t.Parallel()
+	e := start(t, Options{})
+	action := digest.Of(digest.BLAKE3, []byte("action"))
+	want := &repb.ActionResult{ExitCode: 3}
+	e.want(e.put(casPath(action), []byte("action")), http.StatusOK)
+	e.want(e.put(actionPath(action), serialize(t, want)), http.StatusOK)
+	e.wantResult(e.get("/ac/blake3/"+action.Hex()), want)
+	e.want(e.get("/ac/sha256/"+action.Hex()), http.StatusNotFound)
+}
+
 // Rule 22: a result whose outputs are not all there is a miss.
 func TestIncompleteActionResult(t *testing.T) {
 	t.Parallel()

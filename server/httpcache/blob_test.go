@@ -116,6 +116,9 @@ func TestEmptyBlob(t *testing.T) {
 		}
 		e.want(e.put(path, nil), http.StatusOK)
 		e.want(e.putChunked(path, nil), http.StatusOK)
+		if n := e.store.Stats().Blobs; n != 0 {
+			t.Errorf("the store has %d blobs for what is always there", n)
+		}
 		e.want(e.put(path, []byte("x")), http.StatusBadRequest, digest.Of(fn, []byte("x")).Hex())
 	}
 }
@@ -203,11 +206,15 @@ func TestZstdUploadRefused(t *testing.T) {
 			e.want(e.put(path, body, zstd, sizeHeader+": "+strconv.Itoa(size+1)), http.StatusBadRequest)
 			e.want(e.put(path, body, zstd, sizeHeader+": -1"), http.StatusBadRequest, sizeHeader)
 			e.want(e.put(path, body, zstd, sizeHeader+": many"), http.StatusBadRequest, `"many"`)
+			creates := e.store.creates.Load()
 			e.want(e.put(path, content, zstd, right), http.StatusBadRequest)
+			if n := e.store.creates.Load() - creates; n > 1 && size > bufferSize {
+				t.Errorf("what is no zstd was tried as the blob of %d digest functions", n)
+			}
 			e.want(e.put(path, content, zstd), http.StatusBadRequest)
 			e.want(e.put(path, body[:len(body)-3], zstd, right), http.StatusBadRequest)
 			e.want(e.put(path, body[:len(body)-3], zstd), http.StatusBadRequest)
-			e.want(e.put(path, body, right), http.StatusBadRequest)
+			e.want(e.put(path, body, right), http.StatusBadRequest, sizeHeader)
 			e.want(e.put(path, body, "Content-Encoding: gzip"), http.StatusUnsupportedMediaType, "gzip")
 			e.want(e.get(path), http.StatusNotFound)
 		})

@@ -6,23 +6,20 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/larder-build/larder/server/blobstore"
 )
 
-// body reads a request's body. Every read has the stall timeout to bring
-// something, so that a large upload may take as long as it goes on.
+// body reads a request's body.
 type body struct {
-	src   io.Reader
-	conn  *http.ResponseController
-	stall time.Duration
+	src  io.Reader
+	pace pace
 	// limit is the most bytes that may come.
 	limit, seen int64
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.stall)) // some ResponseWriters cannot
+	b.pace.reading()
 	n, err := b.src.Read(p)
 	b.seen += int64(n)
 	if b.seen > b.limit {
@@ -31,35 +28,20 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	// From here on the server itself watches the connection, without a limit.
-	_ = b.conn.SetReadDeadline(time.Time{})
+	// From here on the server itself watches the connection, for a client that
+	// goes away, and must not take a deadline for that.
+	b.pace.doneReading()
 	return n, b.explain(err)
 }
 
 func (b *body) explain(err error) error {
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return refuse(http.StatusRequestTimeout, "body stalled for %v after %d bytes", b.stall, b.seen)
+		return refuse(http.StatusRequestTimeout, "body came too slowly: %d bytes, and no more in time", b.seen)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return badRequest("body ended early, after %d bytes", b.seen)
 	}
 	return badRequest("body cannot be read after %d bytes: %w", b.seen, err)
 }
-
-// stalling is a ResponseWriter of which every write has the stall timeout to
-// complete.
-type stalling struct {
-	w     io.Writer
-	conn  *http.ResponseController
-	stall time.Duration
-}
-
-func (s *stalling) Write(p []byte) (int, error) {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.stall))
-	return s.w.Write(p)
-}
-
-// done takes the deadline off, for the connection's next request.
-func (s *stalling) done() { _ = s.conn.SetWriteDeadline(time.Time{}) }

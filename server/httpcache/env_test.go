@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/larder-build/larder/internal/digest"
 	"github.com/larder-build/larder/server/blobstore"
@@ -52,7 +53,7 @@ func start(t *testing.T, opts Options) *env {
 	}
 	h := New(opts)
 	srv := httptest.NewUnstartedServer(h)
-	srv.Config = NewServer(h, nil)
+	srv.Config.ReadHeaderTimeout = time.Minute
 	srv.Start()
 	t.Cleanup(srv.Close)
 	tr := &http.Transport{DisableCompression: true}
@@ -163,7 +164,7 @@ func (e *env) decode(data []byte, size int) []byte {
 
 // faultyStore fails where it is told to. It is set before it is used.
 type faultyStore struct {
-	blobstore.Store
+	*memory.Store
 
 	getErr, missingErr, putErr, createErr error
 	// badAfter makes every read past so many bytes of a blob ErrCorrupt.

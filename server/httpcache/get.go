@@ -132,8 +132,8 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, p representati
 		return err
 	}
 	p.writeHeader(w)
-	out := &stalling{w: w, conn: http.NewResponseController(w), stall: h.opts.StallTimeout}
-	defer out.done()
+	out := &paced{w, h.newPace(w, r)}
+	defer out.pace.doneWriting()
 	if _, err := out.Write(buf[:n]); err != nil || n < len(buf) {
 		return nil // the end, or a client that went away
 	}

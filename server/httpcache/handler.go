@@ -37,8 +37,8 @@ import (
 
 const (
 	// DefaultMaxSpoolBytes bounds the temporary files of all uploads together
-	// where the options do not: 4 GiB.
-	DefaultMaxSpoolBytes = 4 << 30
+	// where the options do not: 2 GiB.
+	DefaultMaxSpoolBytes = 2 << 30
 	// DefaultStallTimeout is how long a client may neither send nor take a byte
 	// where the options do not tell.
 	DefaultStallTimeout = 60 * time.Second
@@ -64,8 +64,8 @@ type Options struct {
 	// time; DefaultMaxSpoolBytes if it is 0.
 	MaxSpoolBytes int64
 	// StallTimeout cuts a request off when its body, or its response's, has not
-	// moved for so long; DefaultStallTimeout if it is 0. There is no limit on the
-	// whole request.
+	// moved for so long; DefaultStallTimeout if it is 0. A limit on whole
+	// requests, which may be of many gigabytes, is the http.Server's to have.
 	StallTimeout time.Duration
 	Logger       *slog.Logger
 }

@@ -2,11 +2,13 @@ package httpcache
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -29,14 +31,16 @@ func (e *env) dial() net.Conn {
 	return c
 }
 
-func (e *env) readResponse(c net.Conn) *http.Response {
+func (e *env) readAnswer(c net.Conn) answer {
 	e.t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.t.Cleanup(func() { resp.Body.Close() })
-	return resp
+	defer resp.Body.Close()
+	a := answer{code: resp.StatusCode}
+	a.body, a.err = io.ReadAll(resp.Body) // the connection may break at its end
+	return a
 }
 
 // A client may send no Content-Length at all for an empty body.
@@ -46,9 +50,7 @@ func TestPutWithoutLength(t *testing.T) {
 	for _, path := range []string{casPath(digest.Empty(digest.SHA256)), actionPath(digest.Of(digest.SHA256, []byte("x")))} {
 		c := e.dial()
 		fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: larder\r\n\r\n", path)
-		if resp := e.readResponse(c); resp.StatusCode != http.StatusOK {
-			t.Errorf("PUT %s: %s", path, resp.Status)
-		}
+		e.want(e.readAnswer(c), http.StatusOK)
 	}
 }
 
@@ -60,11 +62,7 @@ func TestStalledUpload(t *testing.T) {
 		d := digest.Of(digest.SHA256, content)
 		c := e.dial()
 		fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: larder\r\nContent-Length: %d\r\n\r\n%s", casPath(d), len(content), content[:sent])
-		resp := e.readResponse(c)
-		body, _ := io.ReadAll(resp.Body) // the connection may break after it
-		if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(body), "stalled") {
-			t.Errorf("stalled after %d bytes: %s %q", sent, resp.Status, body)
-		}
+		e.want(e.readAnswer(c), http.StatusRequestTimeout, "too slowly")
 		e.want(e.get(casPath(d)), http.StatusNotFound)
 	}
 }
@@ -79,10 +77,7 @@ func TestAbandonedUpload(t *testing.T) {
 	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	resp := e.readResponse(c)
-	if resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("abandoned upload: %s", resp.Status)
-	}
+	e.want(e.readAnswer(c), http.StatusBadRequest, "ended early")
 	e.want(e.get(casPath(d)), http.StatusNotFound)
 	e.want(e.put(casPath(d), content), http.StatusOK)
 }
@@ -119,7 +114,8 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = append(d.wri
 func TestDeadlinesMove(t *testing.T) {
 	t.Parallel()
 	var d deadlines
-	b := &body{src: strings.NewReader("abcdef"), conn: http.NewResponseController(&d), stall: time.Hour, limit: 6}
+	p := pace{conn: http.NewResponseController(&d), stall: time.Hour}
+	b := &body{src: strings.NewReader("abcdef"), pace: p, limit: 6}
 	for range 3 {
 		if _, err := b.Read(make([]byte, 2)); err != nil {
 			t.Fatal(err)
@@ -130,13 +126,13 @@ func TestDeadlinesMove(t *testing.T) {
 	}
 	checkDeadlines(t, d.read, 4)
 
-	s := &stalling{w: io.Discard, conn: http.NewResponseController(&d), stall: time.Hour}
+	s := &paced{io.Discard, p}
 	for range 3 {
 		if _, err := s.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.done()
+	s.pace.doneWriting()
 	checkDeadlines(t, d.write, 3)
 }
 
@@ -149,6 +145,29 @@ func checkDeadlines(t *testing.T, got []time.Time, n int) {
 	for i := range n {
 		if got[i].Before(time.Now()) || i > 0 && got[i].Before(got[i-1]) {
 			t.Errorf("deadlines %v do not move", got)
+		}
+	}
+}
+
+// The limits of the http.Server are not lifted by a transfer that goes on.
+func TestServerLimitsStay(t *testing.T) {
+	t.Parallel()
+	h := New(Options{})
+	srv := &http.Server{ReadTimeout: time.Second, WriteTimeout: time.Minute}
+	ctx := context.WithValue(t.Context(), http.ServerContextKey, srv)
+	before := time.Now()
+	p := h.newPace(nil, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody))
+	var d deadlines
+	p.conn, p.stall = http.NewResponseController(&d), time.Hour
+	p.reading()
+	p.writing()
+	p.doneWriting()
+	for _, tt := range []struct {
+		got   time.Time
+		limit time.Duration
+	}{{d.read[0], time.Second}, {d.write[0], time.Minute}, {d.write[1], time.Minute}} {
+		if tt.got.Before(before.Add(tt.limit)) || tt.got.After(time.Now().Add(tt.limit)) {
+			t.Errorf("deadline %v, want %v from %v", tt.got, tt.limit, before)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, most int64) (*
 	if up.encoding == blobstore.Identity {
 		limit = most
 	}
-	up.body = &body{src: r.Body, conn: http.NewResponseController(w), stall: h.opts.StallTimeout, limit: limit}
+	up.body = &body{src: r.Body, pace: h.newPace(w, r), limit: limit}
 	up.buf = h.buffers.get(r.ContentLength)
 	n, err := io.ReadFull(up.body, *up.buf)
 	up.head, up.whole = (*up.buf)[:n], err == io.EOF || err == io.ErrUnexpectedEOF
