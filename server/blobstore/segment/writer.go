@@ -327,7 +327,12 @@ func (w *writer) finishLarge() error {
 		return err
 	}
 	seg := w.place.seg
-	if _, err := seg.f.WriteAt(w.crcs.finish(), w.at(w.stored)); err != nil {
+	// The padding is written, too: a file that ended before its last record
+	// does would look cut off to recovery.
+	head := keyHeaderLen(&w.spec.Key)
+	table := make([]byte, recordLen(head, w.stored)-head-w.stored)
+	copy(table, w.crcs.finish())
+	if _, err := seg.f.WriteAt(table, w.at(w.stored)); err != nil {
 		return w.s.writeError(err)
 	}
 	s := w.s
