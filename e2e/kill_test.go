@@ -81,7 +81,10 @@ func loadUntilKilled(t *testing.T, server *testenv.Server, c *client, numbers *a
 		server.Kill()
 		<-gone
 	case <-gone:
-		t.Fatalf("every writer failed after %d acknowledgements", l.acks)
+		t.Fatalf("every writer failed after %d acknowledgements: %v", l.acks, l.unexpected)
+	}
+	if len(l.unexpected) > 0 {
+		t.Errorf("writers were refused: %v", l.unexpected)
 	}
 	return l
 }

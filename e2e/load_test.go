@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -24,6 +27,8 @@ type load struct {
 	blobs   []blob   // acknowledged
 	pending []blob   // begun, and answered with an error or not at all
 	results []result // acknowledged
+	// unexpected are errors that are not of a server that is gone.
+	unexpected []error
 }
 
 // result is an action result that names one output.
@@ -51,12 +56,27 @@ func (l *load) run(ctx context.Context) {
 	} {
 		for range writersPerWay {
 			writers.Go(func() {
-				for way(ctx) == nil {
+				var err error
+				for err == nil {
+					err = way(ctx)
 				}
+				l.failed(err)
 			})
 		}
 	}
 	writers.Wait()
+}
+
+// failed remembers the error that a writer ended with, unless it comes from
+// the server's end.
+func (l *load) failed(err error) {
+	var answer *httpError
+	if status.Code(err) == codes.Unavailable || status.Code(err) == codes.Unknown && !errors.As(err, &answer) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unexpected = append(l.unexpected, err)
 }
 
 // next returns a blob that nobody had: mostly small, some of several MB.
