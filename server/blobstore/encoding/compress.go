@@ -3,6 +3,7 @@ package encoding
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
@@ -74,7 +75,7 @@ func compressWhole(raw Content) (Content, error) {
 	if _, err := io.ReadFull(raw, p); err != nil {
 		return nil, err
 	}
-	if _, err := raw.Read(buf[:0]); err != nil && err != io.EOF {
+	if _, err := raw.Read(buf[:0]); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return wholeContent(raw.Size(), p, 1), nil
@@ -99,7 +100,7 @@ func (c *compressed) encodeNext() error {
 	if _, werr := c.encoder.Write(c.chunk[:n]); werr != nil {
 		return werr
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return err
 	}
 	if err := c.encoder.Close(); err != nil {

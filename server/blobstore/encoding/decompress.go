@@ -99,7 +99,7 @@ func (c *decompressed) Read(p []byte) (int, error) {
 	}
 	n, err := c.decoder.z.Read(p)
 	c.left -= int64(n)
-	if err == io.EOF && c.left == 0 {
+	if errors.Is(err, io.EOF) && c.left == 0 {
 		return n, nil
 	}
 	return n, c.failure(err)
@@ -125,7 +125,7 @@ func (c *decompressed) end() error {
 	switch {
 	case n > 0:
 		return c.corrupt("it decodes to more than its size")
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return io.EOF
 	}
 	return c.failure(err)
@@ -136,11 +136,11 @@ func (c *decompressed) failure(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case c.src.err != nil && c.src.err != io.EOF:
+	case c.src.err != nil && !errors.Is(c.src.err, io.EOF):
 		return c.src.err
 	case errors.Is(err, blobstore.ErrUnavailable):
 		return err
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return c.corrupt("it decodes to less than its size")
 	}
 	return c.corrupt(reason(err))

@@ -3,6 +3,7 @@ package encoding
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -50,7 +51,7 @@ func FuzzVerifier(f *testing.F) {
 				t.Errorf("by %s: %v, the stream does not decode: %v", how, got, err)
 			}
 		}
-		for _, wrong := range [][]byte{append(content[:len(content):len(content)], 0), append([]byte{1}, content...)[:max(len(content), 1)], nil} {
+		for _, wrong := range [][]byte{append(slices.Clip(content), 0), append([]byte{1}, content...)[:max(len(content), 1)], nil} {
 			if bytes.Equal(wrong, content) {
 				continue
 			}

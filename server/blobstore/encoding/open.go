@@ -142,7 +142,7 @@ func (c *stored) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.left -= int64(n)
-	if err == io.EOF && c.left > 0 {
+	if c.left > 0 && errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: stored bytes end %d before their size", blobstore.ErrCorrupt, c.left)
 	}
 	return n, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -37,7 +38,7 @@ func wantPart(t *testing.T, s *shelf, content []byte, req Request) {
 	if err != nil {
 		t.Fatalf("%+v: %v", req, err)
 	}
-	if n, err := c.Read(make([]byte, 9)); n != 0 || err != io.EOF {
+	if n, err := c.Read(make([]byte, 9)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("%+v: Read at the end: %d, %v", req, n, err)
 	}
 	if c.Size() != int64(len(content)) {
@@ -371,7 +372,7 @@ func TestAppendDecompressed(t *testing.T) {
 			}
 			data = data[len(dst):]
 			got, err := AppendDecompressed(dst, bytes.Clone(data), int64(size))
-			if err != nil || !bytes.Equal(got, append(dst[:len(dst):len(dst)], content...)) {
+			if err != nil || !bytes.Equal(got, append(slices.Clip(dst), content...)) {
 				t.Errorf("%d bytes: %d decoded, error %v", size, len(got)-len(dst), err)
 			}
 			for _, wrong := range []int64{int64(size) - 1, int64(size) + 1} {

@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -33,7 +34,7 @@ func (o *origin) corrupt(why string) error {
 
 // short names an end of the stored bytes before their size.
 func (o *origin) short(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return o.corrupt("stored bytes end before their size")
 	}
 	return err

@@ -14,10 +14,10 @@ const (
 	// decoder to keep. Every level of the zstd program up to 19 stays below it;
 	// "--ultra" and "--long" can pass it.
 	MaxWindow = 32 << 20
-	// MaxDecoders is how many streams are decoded at once, and MaxDecoderMemory
-	// how many bytes the windows of all of them have. More wait. The zstd
-	// program's usual level has windows of 2 MiB.
-	MaxDecoders      = 64
+	// MaxDecoders is how many streams are decoded at once. More wait.
+	MaxDecoders = 64
+	// MaxDecoderMemory is how many bytes the windows of all those streams have
+	// together. More wait. The zstd program's usual level has windows of 2 MiB.
 	MaxDecoderMemory = 128 << 20
 	// MaxEncoders is how many streams are encoded at once. More wait.
 	MaxEncoders = 32

@@ -280,10 +280,10 @@ func TestVerifierFailsEarly(t *testing.T) {
 		if !errors.Is(err, blobstore.ErrMismatch) {
 			t.Errorf("%d bytes: error %v", size, err)
 		}
-		if _, again := v.Write(frame); again != err {
+		if _, again := v.Write(frame); !errors.Is(again, err) {
 			t.Errorf("%d bytes: later Write: %v", size, again)
 		}
-		if again := v.Finish(); again != err {
+		if again := v.Finish(); !errors.Is(again, err) {
 			t.Errorf("%d bytes: Finish: %v", size, again)
 		}
 		v.Close()

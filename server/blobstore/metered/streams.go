@@ -1,6 +1,7 @@
 package metered
 
 import (
+	"errors"
 	"io"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,7 @@ type reader struct {
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.inner.Read(p)
 	r.read.Add(float64(n))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		r.metrics.failed(verbRead, err)
 	}
 	return n, err

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -127,7 +128,7 @@ func readThrough(b *testing.B, s blobstore.Store, key blobstore.Key, buf []byte)
 	for {
 		k, err := r.Read(buf)
 		n += int64(k)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

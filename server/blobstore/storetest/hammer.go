@@ -3,9 +3,9 @@ package storetest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -85,33 +85,34 @@ func NewHistory(opts Options) *History {
 // not at the same time. If the context ends, the load ends, without an error.
 func (h *History) Run(ctx context.Context, s blobstore.Store) error {
 	h.runs++
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	wrong := make(chan error, h.opts.Goroutines)
 	var wg sync.WaitGroup
 	for g := range h.opts.Goroutines {
-		w := &worker{h: h, id: g, store: s, rng: rand.New(rand.NewPCG(h.opts.Seed+h.runs<<32, uint64(g)))}
+		w := &worker{h: h, store: s, rng: rand.New(rand.NewPCG(h.opts.Seed+h.runs<<32, uint64(g)))}
 		wg.Go(func() {
 			if err := w.run(ctx); err != nil {
-				stop(fmt.Errorf("goroutine %d: %w", g, err))
+				wrong <- fmt.Errorf("goroutine %d: %w", g, err)
+				stop()
 			}
 		})
 	}
 	wg.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
+	close(wrong)
+	return <-wrong
 }
 
 // Check reads all that was acknowledged. Nothing may be written meanwhile.
 func (h *History) Check(ctx context.Context, s blobstore.Store) error {
 	w := &worker{h: h, store: s, rng: rand.New(rand.NewPCG(h.opts.Seed, 2))}
-	for _, r := range append(h.blobs[:len(h.blobs):len(h.blobs)], h.actions...) {
+	all := slices.Concat(h.blobs, h.actions)
+	for _, r := range all {
 		if err := w.read(ctx, r); err != nil {
 			return err
 		}
 	}
-	return w.findMissing(ctx, append(h.blobs[:len(h.blobs):len(h.blobs)], h.actions...))
+	return w.findMissing(ctx, all)
 }
 
 // Acknowledged returns how many blobs and action results the store has

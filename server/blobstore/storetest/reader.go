@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/larder-build/larder/server/blobstore"
@@ -25,7 +27,7 @@ func readerClauses() []clause {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if n, err := r.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+				if n, err := r.Read(make([]byte, 10)); n != 0 || !errors.Is(err, io.EOF) {
 					t.Errorf("Read at the end: %d, %v", n, err)
 				}
 			}
@@ -130,7 +132,7 @@ func wantInSteps(t *testing.T, s blobstore.Store, key blobstore.Key, want []byte
 	for {
 		n, err := r.Read(buf)
 		all = append(all, buf[:n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -166,7 +168,7 @@ func testOverwrittenWhileRead(t *testing.T, s blobstore.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(decode(t, r, append(first, rest...)), old) {
+	if !bytes.Equal(decode(t, r, slices.Concat(first, rest)), old) {
 		t.Error("a reader that was open is not reading what it opened")
 	}
 	wantContent(t, s, key, fresh)

@@ -30,7 +30,7 @@ func Run(t *testing.T, newStore func(t *testing.T) blobstore.Store) {
 		"Get":         getClauses(),
 		"Reader":      readerClauses(),
 		"Put":         putClauses(),
-		"Writer":      writerClauses(),
+		"Writer":      append(writerClauses(), writerUseClauses()...),
 		"Verify":      verifyClauses(),
 		"Zstd":        zstdClauses(),
 		"ActionCache": actionCacheClauses(),

@@ -6,6 +6,7 @@ import (
 	"github.com/larder-build/larder/server/blobstore"
 )
 
+// writerClauses are about Commit and Abort.
 func writerClauses() []clause {
 	return []clause{
 		{"makes nothing visible before Commit", func(t *testing.T, s blobstore.Store) {
@@ -53,6 +54,12 @@ func writerClauses() []clause {
 			}
 			wantMissing(t, s, CAS(c))
 		}},
+	}
+}
+
+// writerUseClauses are about all else.
+func writerUseClauses() []clause {
+	return []clause{
 		{"does not keep what it is given", func(t *testing.T, s blobstore.Store) {
 			c := Content(300_000, 1)
 			w := begin(t, s, identity(CAS(c), c).Spec)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/larder-build/larder/server/blobstore"
@@ -119,8 +120,8 @@ func testBroken(t *testing.T, s blobstore.Store) {
 			"absent":            {},
 			"flipped":           flipped,
 			"not zstd":          c,
-			"followed by bytes": append(whole.Data[:len(whole.Data):len(whole.Data)], "tail"...),
-			"followed by half":  append(whole.Data[:len(whole.Data):len(whole.Data)], whole.Data[:100]...),
+			"followed by bytes": append(slices.Clip(whole.Data), "tail"...),
+			"followed by half":  append(slices.Clip(whole.Data), whole.Data[:100]...),
 		} {
 			t.Run(name, func(t *testing.T) {
 				b := whole
