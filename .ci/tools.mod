@@ -9,7 +9,6 @@ module github.com/larder-build/larder/ci
 go 1.26.7
 
 tool (
-	github.com/bufbuild/buf/cmd/buf
 	github.com/fullstorydev/grpcurl/cmd/grpcurl
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	golang.org/x/vuln/cmd/govulncheck
