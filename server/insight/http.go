@@ -42,7 +42,7 @@ type class struct {
 // classify splits [/instance]/{cas,ac}/hash and knows the other pages.
 func classify(path string) class {
 	switch path {
-	case "/status", "/metrics", "/healthz":
+	case "/status", "/metrics", "/healthz", "/readyz":
 		return class{name: path, probe: true}
 	}
 	dir, hash, _ := cutLast(path)

@@ -6,7 +6,7 @@ import (
 )
 
 // WaitIdle returns nil once there was no request for that long. Probes
-// (health checks, reflection, /status, /metrics, /healthz) do not count as
+// (health checks, reflection, /status, /metrics, /healthz, /readyz) do not count as
 // requests, or monitoring would keep an unused server alive. It returns
 // the context's error if that ends first.
 func (i *Insight) WaitIdle(ctx context.Context, timeout time.Duration) error {
