@@ -1,6 +1,10 @@
 package codec
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 // Digest is a Digest message, not yet checked.
 type Digest struct {
@@ -17,6 +21,9 @@ const (
 // merge takes the fields that wire has, as the generated code merges a message
 // that occurs twice.
 func (d *Digest) merge(wire []byte) error {
+	if d.mergeUsual(wire) {
+		return nil
+	}
 	f := fieldsOf(wire)
 	for f.next() {
 		switch f.tag {
@@ -27,6 +34,21 @@ func (d *Digest) merge(wire []byte) error {
 		}
 	}
 	return f.err
+}
+
+// mergeUsual is merge for the form in which everyone writes a digest: the hash
+// and then the size, once each. It tells whether that was it.
+func (d *Digest) mergeUsual(wire []byte) bool {
+	if len(wire) < 4 || wire[0] != byte(digestHash) || int(wire[1]) > len(wire)-4 || wire[1] >= 0x80 {
+		return false
+	}
+	hash, rest := wire[2:2+wire[1]], wire[2+wire[1]:]
+	size, n := protowire.ConsumeVarint(rest[1:])
+	if rest[0] != byte(digestSize) || n != len(rest)-1 || !utf8.Valid(hash) {
+		return false
+	}
+	d.Hash, d.Size = hash[:len(hash):len(hash)], int64(size)
+	return true
 }
 
 // size returns the length in bytes of what append writes, without the field's
