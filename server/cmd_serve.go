@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/larder-build/larder/server/actioncache"
+	"github.com/larder-build/larder/server/admin"
 	"github.com/larder-build/larder/server/blobstore"
 	"github.com/larder-build/larder/server/blobstore/metered"
 	"github.com/larder-build/larder/server/blobstore/segment"
@@ -109,6 +110,7 @@ func (s *server) newGRPC(secure *tls.Config) *grpc.Server {
 	}
 	g := grpc.NewServer(options...)
 	s.reapi.Register(g)
+	admin.New(s.store.Stats, admin.Info{Version: readVersion().String(), StoreKind: "segment", Directory: s.cfg.Dir}).Register(g)
 	s.health = health.NewServer()
 	healthpb.RegisterHealthServer(g, s.health)
 	reflection.Register(g) // v1, and v1alpha for older tools

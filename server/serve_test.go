@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/larder-build/larder/internal/digest"
+	adminpb "github.com/larder-build/larder/protos/larder/admin/v1"
 )
 
 // running is a server in this process.
@@ -206,10 +207,14 @@ func TestServe(t *testing.T) {
 	if err != nil || check.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		t.Errorf("health: %v, %v", check, err)
 	}
+	store, err := adminpb.NewAdminClient(conn).GetStoreStatus(t.Context(), &adminpb.GetStoreStatusRequest{})
+	if err != nil || store.GetDirectory() != r.cfg.Dir || store.GetStats().GetMaxBytes() != gib {
+		t.Errorf("store status: %v, %v", store, err)
+	}
 	services := reflected(t, conn)
 	for _, want := range []string{
 		"build.bazel.remote.execution.v2.ContentAddressableStorage", "build.bazel.remote.execution.v2.ActionCache",
-		"build.bazel.remote.execution.v2.Capabilities", "google.bytestream.ByteStream",
+		"build.bazel.remote.execution.v2.Capabilities", "google.bytestream.ByteStream", "larder.admin.v1.Admin",
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	} {
 		if !strings.Contains(services, want+"\n") {

@@ -57,7 +57,7 @@ func (i *Insight) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 }
 
 func (i *Insight) grpcMethod(full string) *method {
-	probe := strings.HasPrefix(full, "/grpc.health.") || strings.HasPrefix(full, "/grpc.reflection.")
+	probe := strings.HasPrefix(full, "/grpc.") || strings.HasPrefix(full, "/larder.admin.")
 	return i.method(&i.grpc, methodKey{name: full}, probe)
 }
 

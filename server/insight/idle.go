@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// WaitIdle returns nil once there was no request for that long. Probes
-// (health checks, reflection, /status, /metrics, /healthz, /readyz) do not count as
-// requests, or monitoring would keep an unused server alive. It returns
-// the context's error if that ends first.
+// WaitIdle returns nil once there was no request for that long. Probes (health
+// checks, reflection, the admin API, /status, /metrics, /healthz, /readyz) do
+// not count as requests, or monitoring would keep an unused server alive. It
+// returns the context's error if that ends first.
 func (i *Insight) WaitIdle(ctx context.Context, timeout time.Duration) error {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
