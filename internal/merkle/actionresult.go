@@ -1,8 +1,9 @@
 package merkle
 
 import (
-	"github.com/larder-build/larder/internal/digest"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/larder-build/larder/internal/digest"
 )
 
 // The field numbers of ActionResult and OutputFile that are rewritten.

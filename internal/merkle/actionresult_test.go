@@ -7,11 +7,12 @@ import (
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/google/go-cmp/cmp"
-	"github.com/larder-build/larder/internal/digest"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/larder-build/larder/internal/digest"
 )
 
 func digestOf(content string) digest.Digest { return digest.Of(digest.SHA256, []byte(content)) }
@@ -21,11 +22,11 @@ func pbDigest(content string) *repb.Digest {
 	return &repb.Digest{Hash: d.Hex(), SizeBytes: d.Size()}
 }
 
-func marshal(t testing.TB, m proto.Message) []byte {
-	t.Helper()
+func marshal(tb testing.TB, m proto.Message) []byte {
+	tb.Helper()
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+
 	"github.com/larder-build/larder/internal/digest"
 )
 

@@ -2,12 +2,14 @@ package merkle
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
-	"github.com/larder-build/larder/internal/digest"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/larder-build/larder/internal/digest"
 )
 
 // goodDigest reports whether Parse must take the digest.
@@ -68,6 +70,7 @@ func FuzzActionResult(f *testing.F) {
 }
 
 func compareResult(t *testing.T, got *ActionResult, want *repb.ActionResult) {
+	t.Helper()
 	if len(got.Files) != len(want.OutputFiles) || len(got.Directories) != len(want.OutputDirectories) ||
 		len(got.Symlinks) != len(want.OutputSymlinks) || len(got.FileSymlinks) != len(want.OutputFileSymlinks) ||
 		len(got.DirectorySymlinks) != len(want.OutputDirectorySymlinks) {
@@ -97,6 +100,7 @@ func compareResult(t *testing.T, got *ActionResult, want *repb.ActionResult) {
 
 // compareRewrites does to want what the rewriting functions do to the bytes.
 func compareRewrites(t *testing.T, got *ActionResult, want *repb.ActionResult) {
+	t.Helper()
 	inlined := proto.Clone(want).(*repb.ActionResult)
 	for i := range got.Files {
 		if d := got.Files[i].Digest; d.Valid() && d.Size() > 0 && d.Size() < 100 {
@@ -136,7 +140,7 @@ func FuzzTree(f *testing.F) {
 		var got []Directory
 		for {
 			b, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -171,6 +175,7 @@ func FuzzTree(f *testing.F) {
 }
 
 func compareDirectory(t *testing.T, got *Directory, want *repb.Directory) {
+	t.Helper()
 	if len(got.Files) != len(want.Files) || len(got.Directories) != len(want.Directories) || len(got.Symlinks) != len(want.Symlinks) {
 		t.Fatalf("counts differ: %+v, %v", got, want)
 	}

@@ -1,8 +1,9 @@
 package merkle
 
 import (
-	"github.com/larder-build/larder/internal/digest"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/larder-build/larder/internal/digest"
 )
 
 // InlineOverhead is the most bytes that inlining a blob adds to an

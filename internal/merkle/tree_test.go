@@ -18,7 +18,7 @@ func readTree(r io.Reader, size int64, sorted bool) (string, error) {
 	var words []string
 	for {
 		dir, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return strings.Join(words, " "), nil
 		}
 		if err != nil {
@@ -97,7 +97,7 @@ func TestTreeReaderKeepsOneDirectory(t *testing.T) {
 	run := func() {
 		r.Reset(strings.NewReader(tree), int64(len(tree)), true)
 		for {
-			if _, err := r.Next(); err == io.EOF {
+			if _, err := r.Next(); errors.Is(err, io.EOF) {
 				return
 			} else if err != nil {
 				t.Fatal(err)

@@ -103,8 +103,7 @@ func (w *Walker) enter(d digest.Digest) ([]byte, error) {
 }
 
 func inDirectory(err error, d digest.Digest) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.In("directory " + d.String())
 	}
 	return err

@@ -9,20 +9,22 @@ import (
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+
 	"github.com/larder-build/larder/internal/digest"
 )
 
 // forest is directories by digest.
 type forest map[digest.Digest][]byte
 
-func (f forest) add(t testing.TB, tag string, children ...digest.Digest) digest.Digest {
+func (f forest) add(tb testing.TB, tag string, children ...digest.Digest) digest.Digest {
+	tb.Helper()
 	dir := &repb.Directory{Files: []*repb.FileNode{{Name: tag, Digest: pbDigest(tag)}}}
 	for i, c := range children {
 		dir.Directories = append(dir.Directories, &repb.DirectoryNode{
 			Name: fmt.Sprint("d", i), Digest: &repb.Digest{Hash: c.Hex(), SizeBytes: c.Size()},
 		})
 	}
-	msg := marshal(t, dir)
+	msg := marshal(tb, dir)
 	d := digest.Of(digest.SHA256, msg)
 	f[d] = msg
 	return d
@@ -40,7 +42,7 @@ func walk(t *testing.T, w *Walker) (tags []string, paths [][]int) {
 	t.Helper()
 	for {
 		_, dir, err := w.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return tags, paths
 		}
 		if err != nil {

@@ -73,7 +73,7 @@ func compile(ctx context.Context, dir string) ([]*descriptorpb.FileDescriptorPro
 func run(ctx context.Context, plugin, dir, out string, descriptors []*descriptorpb.FileDescriptorProto) error {
 	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
 		FileToGenerate: files,
-		Parameter:      proto.String("paths=source_relative"),
+		Parameter:      new("paths=source_relative"),
 		ProtoFile:      descriptors,
 	})
 	if err != nil {

@@ -107,8 +107,8 @@ func (e *InvalidError) Error() string {
 	return "action_result: " + (&merkle.Error{Field: e.Field, Value: e.Value, Reason: e.Reason}).Error()
 }
 
-func invalid(field, value, format string, args ...any) error {
-	return &InvalidError{Field: field, Value: value, Reason: fmt.Sprintf(format, args...)}
+func invalid(field, format string, args ...any) error {
+	return &InvalidError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
 
 // work is the scratch memory of one request.

@@ -74,7 +74,7 @@ func (c *Cache) load(ctx context.Context, key blobstore.Key) ([]byte, error) {
 	defer r.Close()
 	if r.Size() > MaxResultBytes {
 		c.drop(ctx, key)
-		return nil, invalid("", "", "has %d bytes, more than %d", r.Size(), MaxResultBytes)
+		return nil, invalid("", "has %d bytes, more than %d", r.Size(), MaxResultBytes)
 	}
 	data := make([]byte, r.StoredSize())
 	if _, err := io.ReadFull(r, data); err != nil {
@@ -86,7 +86,7 @@ func (c *Cache) load(ctx context.Context, key blobstore.Key) ([]byte, error) {
 	data, err = encoding.AppendDecompressed(nil, data, r.Size())
 	if err != nil {
 		c.drop(ctx, key)
-		return nil, invalid("", "", "cannot be decompressed: %v", err)
+		return nil, invalid("", "cannot be decompressed: %v", err)
 	}
 	return data, nil
 }
@@ -95,7 +95,7 @@ func (c *Cache) load(ctx context.Context, key blobstore.Key) ([]byte, error) {
 // has dropped, into that of an unusable one: to the client it is a miss.
 func corruptIsBad(err error) error {
 	if errors.Is(err, blobstore.ErrCorrupt) {
-		return invalid("", "", "%v", err)
+		return invalid("", "%v", err)
 	}
 	return err
 }
@@ -114,8 +114,8 @@ func (c *Cache) drop(ctx context.Context, key blobstore.Key) {
 // asInvalid returns a walker's error as an *InvalidError, and others as they
 // are.
 func asInvalid(err error) error {
-	var e *merkle.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*merkle.Error](err)
+	if !ok {
 		return err
 	}
 	return &InvalidError{Field: e.Field, Value: e.Value, Reason: e.Reason}

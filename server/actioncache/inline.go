@@ -3,7 +3,6 @@ package actioncache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/larder-build/larder/internal/digest"
@@ -43,7 +42,7 @@ func (w *work) inlined(ctx context.Context, stored []byte, in *Inline) ([]byte, 
 	case w.cache.opts.SkipCompleteness:
 		return stored, nil // it may dangle, so answer what there is
 	}
-	return nil, fmt.Errorf("%w: %v", errIncomplete, err)
+	return nil, incomplete(err)
 }
 
 // choose marks what to inline in a result of size bytes, and returns the most

@@ -135,18 +135,18 @@ func (r *references) walkTree(ctx context.Context, o *merkle.OutputDirectory) er
 	}
 	content, err := encoding.Open(ctx, r.work.cache.store, r.work.casKey(o.Tree), encoding.Request{})
 	if err != nil {
-		return r.gone(err, o.Tree)
+		return r.gone(err)
 	}
 	defer content.Close()
 	r.tree.Reset(content, content.Size(), o.Sorted)
 	defer r.tree.Reset(nil, 0, false)
 	for {
 		msg, err := r.tree.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return r.gone(err, o.Tree)
+			return r.gone(err)
 		}
 		if err := r.dir.Parse(r.work.fn, msg); err != nil {
 			return within(err, r.tree.Field())
@@ -167,13 +167,13 @@ func (r *references) walkDirectories(ctx context.Context, root digest.Digest) er
 		}
 		r.buf, err = r.work.appendBlob(ctx, r.buf[:0], d)
 		if err != nil {
-			return nil, r.gone(err, d)
+			return nil, r.gone(err)
 		}
 		return r.buf, nil
 	})
 	for {
 		_, dir, err := w.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -228,21 +228,24 @@ func (r *references) directory(ctx context.Context, dir *merkle.Directory) error
 // gone decides what an error in reading a Tree or Directory means. Missing (or
 // corrupt, hence dropped by the store) it makes the result incomplete; when
 // that does not matter, what is below it is left out.
-func (r *references) gone(err error, d digest.Digest) error {
+func (r *references) gone(err error) error {
 	if !errors.Is(err, blobstore.ErrNotFound) && !errors.Is(err, blobstore.ErrCorrupt) {
 		return err
 	}
 	if r.complete {
-		return fmt.Errorf("%w: %v: %w", errIncomplete, d, err)
+		return incomplete(err)
 	}
 	return merkle.ErrMissing
 }
 
+// incomplete returns an errIncomplete that tells of err, but is it no more: a
+// corrupt blob, which the store has dropped, makes a miss, not DATA_LOSS.
+func incomplete(err error) error { return fmt.Errorf("%w: %s", errIncomplete, err.Error()) }
+
 // within returns a walker's error as seen from what holds the walked message,
 // and others as they are.
 func within(err error, field string) error {
-	var e *merkle.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*merkle.Error](err); ok {
 		return e.In(field)
 	}
 	return err

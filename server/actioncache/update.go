@@ -52,7 +52,7 @@ func (c *Cache) update(ctx context.Context, instance string, action digest.Diges
 		result = merkle.AppendWorker(nil, UnknownWorker)
 	}
 	if len(result) > MaxResultBytes {
-		return nil, invalid("", "", "has %d bytes without inlined content, more than %d", len(result), MaxResultBytes)
+		return nil, invalid("", "has %d bytes without inlined content, more than %d", len(result), MaxResultBytes)
 	}
 	key := c.opts.Namespace.AC(instance, action)
 	spec := blobstore.Spec{Key: key, Size: int64(len(result)), Encoding: blobstore.Identity}
@@ -97,7 +97,7 @@ func (w *work) storeContents(ctx context.Context) error {
 	for i, err := range w.cache.store.Put(ctx, blobs) {
 		switch {
 		case errors.Is(err, blobstore.ErrMismatch):
-			return invalid(fields[i], "", "%v", err)
+			return invalid(fields[i], "%v", err)
 		case err != nil:
 			return fmt.Errorf("storing %s of an action result: %w", fields[i], err)
 		}

@@ -20,7 +20,10 @@ import (
 )
 
 // actionOf returns the digest of an action that no other test has.
-func actionOf(tb testing.TB) *repb.Digest { return sha256Of([]byte("action of " + tb.Name())) }
+func actionOf(tb testing.TB) *repb.Digest {
+	tb.Helper()
+	return sha256Of([]byte("action of " + tb.Name()))
+}
 
 func (h *harness) updateResult(action *repb.Digest, result *repb.ActionResult) (*repb.ActionResult, error) {
 	return h.ac.UpdateActionResult(h.ctx(), &repb.UpdateActionResultRequest{ActionDigest: action, ActionResult: result})

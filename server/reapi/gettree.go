@@ -99,7 +99,7 @@ func (w *treeWalk) run() error {
 			return err
 		}
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return w.fail(err)
 	}
 	return w.send("")

@@ -1,6 +1,7 @@
 package reapi_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -41,7 +42,7 @@ func (h *harness) tree(req *repb.GetTreeRequest) (pages []*repb.GetTreeResponse,
 	}
 	for {
 		page, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return pages, nil
 		}
 		if err != nil {
