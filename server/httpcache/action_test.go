@@ -95,7 +95,7 @@ func TestIncompleteActionResult(t *testing.T) {
 	output := text(5000)
 	path := actionPath(digest.Of(digest.SHA256, []byte("action")))
 	e.want(e.put(path, serialize(t, result(digest.SHA256, output))), http.StatusOK)
-	e.want(e.get(path), http.StatusNotFound, "incomplete")
+	e.want(e.get(path), http.StatusNotFound, path, "incomplete")
 	e.want(e.put(casPath(digest.Of(digest.SHA256, output)), output), http.StatusOK)
 	e.wantResult(e.get(path), result(digest.SHA256, output))
 }

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -26,13 +27,18 @@ type representation struct {
 	part string
 }
 
-func (h *Handler) get(w http.ResponseWriter, r *http.Request, t target) error {
+func (h *Handler) get(w http.ResponseWriter, r *http.Request, t target) (err error) {
 	if t.kind == blobstore.AC && !h.opts.SkipACValidation {
 		w.Header().Set("Vary", "Accept, Accept-Encoding")
-		return h.getAction(w, r, t)
+		err = h.getAction(w, r, t)
+	} else {
+		w.Header().Set("Vary", "Accept-Encoding")
+		err = h.getBlob(w, r, t)
 	}
-	w.Header().Set("Vary", "Accept-Encoding")
-	return h.getBlob(w, r, t)
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return fmt.Errorf("%s: %w", r.URL.Path, err)
+	}
+	return err
 }
 
 // getBlob serves a CAS blob, or an opaque action result.

@@ -171,3 +171,13 @@ func TestServerLimitsStay(t *testing.T) {
 		}
 	}
 }
+
+// A deadline that stays would hit the connection's next response.
+func TestResponseLeavesNoDeadline(t *testing.T) {
+	t.Parallel()
+	e := start(t, Options{})
+	path := casPath(e.keep(text(10), blobstore.Identity))
+	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
+	e.h.ServeHTTP(d, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+	checkDeadlines(t, d.write, 1)
+}
