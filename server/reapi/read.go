@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// readChunk is how many bytes of data a message of a Read has at most. It is
-	// a multiple of blobstore.ReadBlock.
+	// readChunk is how many bytes of data a message of a Read has at most, a
+	// multiple of blobstore.ReadBlock. A read of 32 MiB takes about a tenth more
+	// CPU time with a quarter of it, and as much with four times as much.
 	readChunk = 256 << 10
 	// smallReadChunk is readChunk while so many large reads are under way that
 	// their chunks fill the budget.

@@ -69,6 +69,11 @@ type Options struct {
 	// is refused with RESOURCE_EXHAUSTED. 0 is DefaultMaxInflightBytes.
 	MaxInflightBytes int64
 
+	// DrainUploads reads what a client still sends of an upload that ended early,
+	// since the blob is there (rule 11), before it is answered: some proxies
+	// take an answer before the end of the request for a failure.
+	DrainUploads bool
+
 	// PartialUploads, PartialBytes and PartialTTL bound the uploads whose
 	// stream broke and that wait to be resumed (rule 17), by number, by the
 	// bytes that they have reserved in the store, and by time. Past a bound the

@@ -102,7 +102,7 @@ func (c *writeCall) run(ctx context.Context) (int64, error) {
 	if there, err := c.exists(ctx); err != nil {
 		return 0, err
 	} else if there {
-		return c.alreadyThere(), nil
+		return c.alreadyThere()
 	}
 	if c.msg.Finish && c.msg.Offset == 0 {
 		return c.putWhole(ctx)
@@ -165,14 +165,30 @@ func (c *writeCall) exists(ctx context.Context) (bool, error) {
 	return c.s.exists(ctx, c.key[:])
 }
 
-// alreadyThere is the committed size of a blob that the store has: all of it,
-// or -1 of a compressed upload (rule 11).
-func (c *writeCall) alreadyThere() int64 {
+// alreadyThere answers an upload of a blob that the store has with the
+// committed size of all of it, or -1 if it is compressed (rule 11).
+func (c *writeCall) alreadyThere() (int64, error) {
 	c.s.metrics.earlyReturns.Inc()
-	if c.compressed() {
-		return -1
+	if c.s.opts.DrainUploads {
+		if err := c.drain(); err != nil {
+			return 0, err
+		}
 	}
-	return c.spec.Size
+	if c.compressed() {
+		return -1, nil
+	}
+	return c.spec.Size, nil
+}
+
+// drain reads the rest of the stream, unseen.
+func (c *writeCall) drain() error {
+	for {
+		if err := c.receive(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 func (c *writeCall) compressed() bool { return c.spec.Encoding != blobstore.Identity }
@@ -276,7 +292,7 @@ func (c *writeCall) copyAll(ctx context.Context) (int64, error) {
 			return 0, err
 		} else if there {
 			c.discard()
-			return c.alreadyThere(), nil
+			return c.alreadyThere()
 		}
 		if err := c.receive(); err == io.EOF {
 			return c.unfinished()

@@ -591,3 +591,27 @@ func TestRule32_WriteFailures(t *testing.T) {
 		check(err, e.code, e.retry, e.err.Error())
 	}
 }
+
+// TestRule11_DrainUploads has a server that answers only when the client is
+// done.
+func TestRule11_DrainUploads(t *testing.T) {
+	t.Parallel()
+	h := start(t, reapi.Options{DrainUploads: true})
+	data := random(1, 100_000)
+	d := h.put(data)
+	stream, err := h.bs.Write(h.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range chunked(writeName(d), data, 1000) {
+		if err := stream.Send(m); err != nil {
+			t.Fatalf("the stream ended before all was sent: %v", err)
+		}
+	}
+	if resp, err := stream.CloseAndRecv(); err != nil || resp.CommittedSize != 100_000 {
+		t.Errorf("%v, %v", resp, err)
+	}
+	if n := h.metric("larder_reapi_uploads_already_present_total"); n != 1 {
+		t.Errorf("%v uploads counted as present", n)
+	}
+}
