@@ -90,7 +90,7 @@ type shell struct {
 // the README, not the module proxy.
 func newShell(t *testing.T) shell {
 	t.Helper()
-	env := append(os.Environ(), "HOME="+t.TempDir(), "XDG_CACHE_HOME=")
+	env := append(testenv.Environ(), "HOME="+t.TempDir(), "XDG_CACHE_HOME=")
 	for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
 		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {

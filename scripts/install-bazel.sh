@@ -13,17 +13,17 @@
 #      library by interpreter and rpath, so that what Bazel starts (compilers,
 #      shells) still meets the machine's own.
 #
-#   LARDER_TEST_CACHE  the cache folder, default ~/.cache/larder-test
-#   LARDER_BAZEL_FROM  "debian" skips 1 and 2
-#   DEBIAN_MIRROR      default: the one in apt's own sources
-#   DEBIAN_SUITE       default: forky, the testing suite as this was written
+#   TEST_CACHE     the cache folder, default ~/.cache/larder-test
+#   BAZEL_FROM     "debian" skips 1 and 2
+#   DEBIAN_MIRROR  default: the one in apt's own sources
+#   DEBIAN_SUITE   default: forky, the testing suite as this was written
 set -euo pipefail
 shopt -s inherit_errexit
 
 readonly layout=3 # raise it when this script's result changes
 readonly bazelisk_version=7.7.1
 suite=${DEBIAN_SUITE:-forky}
-cache=${LARDER_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/larder-test}
+cache=${TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/larder-test}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 home=$cache/bazel-debian
@@ -229,7 +229,7 @@ install_debian() {
 # Two runs at once would unpack over each other.
 exec 9>"$cache/bazel.lock"
 flock 9
-if [ "${LARDER_BAZEL_FROM:-}" != debian ]; then
+if [ "${BAZEL_FROM:-}" != debian ]; then
 	found || with_bazelisk || install_debian
 else
 	install_debian

@@ -3,11 +3,11 @@
 # first if it is not there. It stands for the old clients, which name no digest
 # function in their requests.
 #
-#   LARDER_TEST_CACHE  the cache folder, default ~/.cache/larder-test
+#   TEST_CACHE  the cache folder, default ~/.cache/larder-test
 set -euo pipefail
 
 readonly version=2.1.0
-cache=${LARDER_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/larder-test}
+cache=${TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/larder-test}
 mkdir -p "$cache"
 home=$(cd "$cache" && pwd)/bazel-$version
 program=$home/node_modules/@bazel/bazel-linux_x64/bazel-$version-linux-x86_64

@@ -92,7 +92,7 @@ func (s *Server) Launch(tb testing.TB) {
 	tb.Helper()
 	args := append([]string{"--dir", s.Dir, "--grpc_address", s.GRPC, "--http_address", s.HTTP}, s.opts.Args...)
 	s.cmd = exec.Command(s.larder.path, args...)
-	s.cmd.Env = append(os.Environ(), s.opts.Env...)
+	s.cmd.Env = append(Environ(), s.opts.Env...)
 	s.log = new(lockedBuffer)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,14 @@ func Root(tb testing.TB) string {
 	}
 	tb.Fatal(err)
 	return ""
+}
+
+// Environ is the environment less what is a setting of the server, so that a
+// test does not depend on how its machine's server is set up.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "LARDER_") || strings.HasPrefix(variable, "BAZEL_REMOTE_")
+	})
 }
 
 // GoTool returns the command line that runs a tool pinned in .ci/tools.mod.
