@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding"
 	"fmt"
 	"io"
 	"reflect"
@@ -62,10 +61,9 @@ func visible(flags []*kong.Flag) []*kong.Flag {
 
 // settingIndex returns the index of the field of Settings that is the flag.
 func settingIndex(name string) []int {
-	t := reflect.TypeFor[Settings]()
-	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("name") == name {
-			return t.Field(i).Index
+	for f := range reflect.TypeFor[Settings]().Fields() {
+		if f.Tag.Get("name") == name {
+			return f.Index
 		}
 	}
 	panic("no field for setting " + name)
@@ -74,10 +72,6 @@ func settingIndex(name string) []int {
 func yamlValue(v reflect.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode}
 	switch x := v.Interface().(type) {
-	case encoding.TextMarshaler:
-		if text, err := x.MarshalText(); err == nil {
-			n.Value = string(text)
-		}
 	case time.Duration:
 		n.Value = formatDuration(x)
 	case string:

@@ -181,13 +181,13 @@ const (
 
 func (c *config) checkSizes() error {
 	if c.MaxSize < segment.MinMaxBytes {
-		return c.wrong("max_size", formatSize(int64(c.MaxSize)), "is too small for a store: use "+formatSize(segment.MinMaxBytes)+" or more")
+		return c.wrong("max_size", c.MaxSize, "is too small for a store: use "+formatSize(segment.MinMaxBytes)+" or more")
 	}
 	if c.MaxBatch < leastBatch || c.MaxBatch > mostBatch {
-		return c.wrong("max_batch", formatSize(int64(c.MaxBatch)), fmt.Sprintf("is out of range: use %s to %s", formatSize(leastBatch), formatSize(mostBatch)))
+		return c.wrong("max_batch", c.MaxBatch, fmt.Sprintf("is out of range: use %s to %s", formatSize(leastBatch), formatSize(mostBatch)))
 	}
 	if c.MaxInflight < leastInflight {
-		return c.wrong("max_inflight", formatSize(int64(c.MaxInflight)), "is too little for a few requests at a time: use "+formatSize(leastInflight)+" or more")
+		return c.wrong("max_inflight", c.MaxInflight, "is too little for a few requests at a time: use "+formatSize(leastInflight)+" or more")
 	}
 	return nil
 }

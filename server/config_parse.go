@@ -94,8 +94,7 @@ func (p parser) Parse(args []string, src *sources) (*kong.Context, error) {
 	if src.err != nil {
 		return nil, src.err // without the name of the flag that kong asked for
 	}
-	var parseErr *kong.ParseError
-	if errors.As(err, &parseErr) {
+	if parseErr, ok := errors.AsType[*kong.ParseError](err); ok {
 		return nil, errors.Unwrap(parseErr)
 	}
 	return ctx, err
@@ -166,7 +165,7 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	if !ok {
 		g, ok = s.file[flag.Name]
 	}
-	if !ok || !isSetting(flag, s.flags) {
+	if !ok {
 		return nil, nil
 	}
 	if err := try(flag, g.text); err != nil {
@@ -174,15 +173,6 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	}
 	s.origins[flag.Name] = g.origin
 	return g.text, nil
-}
-
-func isSetting(flag *kong.Flag, settings []*kong.Flag) bool {
-	for _, f := range settings {
-		if f == flag {
-			return true
-		}
-	}
-	return false
 }
 
 // load reads the environment, and then the file that the command line or the

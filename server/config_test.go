@@ -335,7 +335,7 @@ func TestBazelRemoteSettings(t *testing.T) {
 				t.Errorf("%v %v: has no effect: %v", source.args, source.env, cfg.origin(name))
 			case verdict == "refuse" && err == nil:
 				t.Errorf("%v %v: taken", source.args, source.env)
-			case verdict == "refuse" && !(strings.Contains(err.Error(), "--"+name+": ") && strings.Contains(err.Error(), "remove it")):
+			case verdict == "refuse" && (!strings.Contains(err.Error(), "--"+name+": ") || !strings.Contains(err.Error(), "remove it")):
 				t.Errorf("%v %v: error %q does not say what to do", source.args, source.env, err)
 			}
 		}

@@ -14,7 +14,7 @@ func fileSystemSize(dir string) int64 {
 	for {
 		var st unix.Statfs_t
 		if err := unix.Statfs(dir, &st); err == nil {
-			return int64(st.Blocks) * int64(st.Bsize)
+			return int64(st.Blocks) * int64(st.Bsize) //nolint:unconvert // of other types on other systems
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {

@@ -44,8 +44,8 @@ func (s *server) warnOpen(setting string, l net.Listener) {
 	case s.cfg.ReadOnly:
 		can = "read everything in the cache"
 	}
-	s.log.Warn("listening on an address that other machines can reach, without authentication: whoever reaches it can "+can,
-		slog.String("setting", setting), slog.String("address", l.Addr().String()))
+	s.log.Warn("listening without authentication on an address that other machines can reach",
+		slog.String("setting", setting), slog.String("address", l.Addr().String()), slog.String("whoever_reaches_it_can", can))
 }
 
 // url returns what a client on this machine connects to; "" for no listener.

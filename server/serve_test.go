@@ -404,7 +404,11 @@ func TestSecondSignal(t *testing.T) {
 	if err := r.wait(t); !errors.Is(err, errQuit) {
 		t.Errorf("left with %v, want errQuit", err)
 	}
-	conn.Close() // in this process the stopping goes on
+	// Here, where the process lives on, the stopping does.
+	conn.Close()
+	for !strings.Contains(r.log.String(), "msg=stopped") {
+		poll(t)
+	}
 }
 
 // TestStopEndsWatches: streams that never end by themselves do not keep a
@@ -529,6 +533,7 @@ func TestSettingsArrive(t *testing.T) {
 		check func(t *testing.T, r *running)
 	}{
 		{"defaults", nil, func(t *testing.T, r *running) {
+			t.Helper()
 			if code := update(t, r, "a"); code != codes.OK {
 				t.Errorf("update: %v", code)
 			}
@@ -543,16 +548,19 @@ func TestSettingsArrive(t *testing.T) {
 			}
 		}},
 		{"isolate_cas", []string{"--isolate_cas"}, func(t *testing.T, r *running) {
+			t.Helper()
 			if update(t, r, "a"); found(t, r, "b") || !found(t, r, "a") {
 				t.Error("the CAS is shared")
 			}
 		}},
 		{"enable_ac_key_instance_mangling=false", []string{"--enable_ac_key_instance_mangling=false"}, func(t *testing.T, r *running) {
+			t.Helper()
 			if !result(t, r) {
 				t.Error("action results are not shared")
 			}
 		}},
 		{"read_only", []string{"--read_only"}, func(t *testing.T, r *running) {
+			t.Helper()
 			if code := update(t, r, ""); code != codes.PermissionDenied {
 				t.Errorf("update: %v", code)
 			}
@@ -562,23 +570,27 @@ func TestSettingsArrive(t *testing.T) {
 			}
 		}},
 		{"max_blob_size", []string{"--max_blob_size=4"}, func(t *testing.T, r *running) {
+			t.Helper()
 			if code := update(t, r, ""); code != codes.InvalidArgument {
 				t.Errorf("update: %v", code)
 			}
 		}},
 		{"disable_http_ac_validation", []string{"--disable_http_ac_validation"}, func(t *testing.T, r *running) {
+			t.Helper()
 			code, body := request(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, http.MethodPut, r.httpURL("/ac/"+blob.GetHash()), strings.NewReader("\xff opaque"))
 			if code != http.StatusOK {
 				t.Errorf("PUT: %d %s", code, body)
 			}
 		}},
 		{"access_log_level", []string{"--access_log_level=all", "--log_level=error"}, func(t *testing.T, r *running) {
+			t.Helper()
 			update(t, r, "team/a")
 			if log := r.log.String(); !strings.Contains(log, "msg=access listener=grpc method=/build.bazel.remote.execution.v2.ContentAddressableStorage/BatchUpdateBlobs code=OK instance=team/a") {
 				t.Error("there is no such line")
 			}
 		}},
 		{"enable_endpoint_metrics", []string{"--enable_endpoint_metrics=false"}, func(t *testing.T, r *running) {
+			t.Helper()
 			get(t, r, "/healthz")
 			if _, metrics := get(t, r, "/metrics"); strings.Contains(metrics, "larder_request_duration_seconds") || !strings.Contains(metrics, "larder_requests_total{") {
 				t.Error("durations are measured, or requests are not counted")

@@ -30,12 +30,12 @@ func (s *optionalSize) UnmarshalText(text []byte) error {
 	return (*byteSize)(s).UnmarshalText(text)
 }
 
-// MarshalText writes what UnmarshalText reads.
-func (s optionalSize) MarshalText() ([]byte, error) {
+// String writes what UnmarshalText reads.
+func (s optionalSize) String() string {
 	if s == 0 {
-		return []byte("0"), nil
+		return "0"
 	}
-	return []byte(formatSize(int64(s))), nil
+	return formatSize(int64(s))
 }
 
 const (
@@ -51,8 +51,8 @@ func (s *gibibytes) UnmarshalText(text []byte) error {
 	return err
 }
 
-// MarshalText writes what UnmarshalText reads.
-func (s gibibytes) MarshalText() ([]byte, error) { return []byte(formatSize(int64(s))), nil }
+// String writes what UnmarshalText reads.
+func (s gibibytes) String() string { return formatSize(int64(s)) }
 
 // UnmarshalText parses a size.
 func (s *byteSize) UnmarshalText(text []byte) error {
@@ -61,8 +61,8 @@ func (s *byteSize) UnmarshalText(text []byte) error {
 	return err
 }
 
-// MarshalText writes what UnmarshalText reads.
-func (s byteSize) MarshalText() ([]byte, error) { return []byte(formatSize(int64(s))), nil }
+// String writes what UnmarshalText reads.
+func (s byteSize) String() string { return formatSize(int64(s)) }
 
 // sizeUnits is ordered so that no unit comes after one that it ends in.
 func sizeUnits() []struct {

@@ -86,9 +86,9 @@ func tlsConfig(cfg *config, log *slog.Logger) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tls_cert_file %q and tls_key_file %q: %w", cfg.TLSCertFile, cfg.TLSKeyFile, err)
 	}
-	min := uint16(tls.VersionTLS12)
+	oldest := uint16(tls.VersionTLS12)
 	if cfg.MinTLSVersion == "1.3" {
-		min = tls.VersionTLS13
+		oldest = tls.VersionTLS13
 	}
-	return &tls.Config{MinVersion: min, GetCertificate: c.get}, nil
+	return &tls.Config{MinVersion: oldest, GetCertificate: c.get}, nil
 }

@@ -48,7 +48,7 @@ func classify(path string) class {
 	dir, hash, _ := cutLast(path)
 	instance, kind, ok := cutLast(dir)
 	if !ok || kind != "cas" && kind != "ac" {
-		return class{name: "other"}
+		return class{name: "elsewhere"}
 	}
 	return class{name: "/" + kind, instance: limited(strings.TrimPrefix(instance, "/")), digest: limited(hash)}
 }

@@ -83,7 +83,7 @@ func TestHTTP(t *testing.T) {
 	check(t, got[0], map[string]any{"msg": "access", "listener": "http", "method": "GET /cas", "instance": "team/x", "digest": helloHash, "code": "200", "sent": 5.0, "received": 0.0})
 	check(t, got[1], map[string]any{"method": "PUT /ac", "instance": nil, "digest": helloHash, "code": "507", "sent": 0.0, "received": 4.0})
 	check(t, got[2], map[string]any{"method": "GET /status", "digest": nil})
-	check(t, got[3], map[string]any{"method": "other other"})
+	check(t, got[3], map[string]any{"method": "other elsewhere"})
 	if n := testutil.ToFloat64(i.requests.WithLabelValues("http", "PUT /ac", "507")); n != 1 {
 		t.Errorf("%v counted, want 1", n)
 	}
