@@ -3,6 +3,9 @@ package reapi
 import (
 	"context"
 
+	// Nothing here needs the generated messages, but reflection, and so grpcurl,
+	// the descriptor that comes with them.
+	_ "google.golang.org/genproto/googleapis/bytestream"
 	"google.golang.org/grpc"
 
 	"github.com/larder-build/larder/server/reapi/codec"
