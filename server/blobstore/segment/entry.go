@@ -77,9 +77,6 @@ func (m meta) used(minute uint32) meta {
 	return m&^maxMinute | meta(max(minute, m.minute())) | metaTouched
 }
 
-// rested returns m as of a record that was written anew for its last use.
-func (m meta) rested() meta { return m &^ metaTouched }
-
 // footEntry is what a footer keeps of a record, and what loading the index
 // needs of it, packed into 32 bytes:
 //

@@ -54,6 +54,7 @@ func (s *Store) runEvictor() {
 		case <-tick.C:
 		case <-s.evictor.wake:
 		}
+		s.clearLeftovers()
 		for s.wantsRoom() && s.evict(s.wantsRoom) {
 		}
 	}
@@ -236,7 +237,8 @@ func (v *victim) live(e *footEntry) (slot, bool) {
 }
 
 // worthKeeping reports whether a record was used in a way that lets one expect
-// that it will be again, or that the minimum lifetime protects.
+// that it will be again, or that the minimum lifetime protects. What was
+// carried over once counts as used before its new segment was born.
 func (v *victim) worthKeeping(m meta) bool {
 	if !m.touched() {
 		return false

@@ -74,7 +74,7 @@ func (x *index) put(n slot, keep bool) (old slot, existed bool) {
 }
 
 // move changes the place of the tag's blob if it is still the old one. What was
-// noted of its use stays; that it was touched since it was written does not.
+// noted of its use stays.
 func (x *index) move(tag uint64, from, to location) bool {
 	s := x.shard(tag)
 	s.mu.Lock()
@@ -84,7 +84,6 @@ func (x *index) move(tag uint64, from, to location) bool {
 		return false
 	}
 	s.slots[i].loc = to
-	s.store(i, s.load(i).rested())
 	return true
 }
 

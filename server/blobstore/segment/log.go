@@ -2,7 +2,9 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/larder-build/larder/server/blobstore"
@@ -27,6 +29,8 @@ type appendLog struct {
 	next uint32 // the number of the next segment
 	// sealing counts the segments that wait for their footer.
 	sealing int
+	// leftover names the files of dropped segments that could not be removed.
+	leftover []string
 }
 
 // place is reserved room for a record, or several, in a segment. While it is
@@ -188,6 +192,9 @@ func (s *Store) unpin(p place, used int64) {
 	defer l.mu.Unlock()
 	seg := p.seg
 	seg.pins--
+	if s.closed.Load() {
+		return // Close has done the rest, or will
+	}
 	if used = align(used); used < p.length && !seg.single {
 		s.giveBack(seg, p.offset+used, p.end())
 	}
@@ -236,12 +243,31 @@ func (s *Store) drop(seg *segment) {
 	unsealed := seg.state != stateSealed
 	seg.state = stateGone
 	s.segs.remove(seg)
-	if err := s.fsys.remove(seg.name()); err != nil {
-		s.log.Warn("segment file cannot be removed", "segment", seg.name(), "error", err)
-	}
+	s.unlink(seg.name())
 	seg.retire(s.fds)
 	if unsealed {
 		seg.release(s.fds)
+	}
+}
+
+// unlink removes a segment's file, or notes that it has to be tried again: at
+// the next start the segment would come back, with what was overwritten since.
+// Under log.mu.
+func (s *Store) unlink(name string) {
+	if err := s.fsys.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("segment file cannot be removed", "segment", name, "error", err)
+		s.head.leftover = append(s.head.leftover, name)
+	}
+}
+
+// clearLeftovers tries again to remove files.
+func (s *Store) clearLeftovers() {
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	names := s.head.leftover
+	s.head.leftover = nil
+	for _, name := range names {
+		s.unlink(name)
 	}
 }
 

@@ -212,6 +212,7 @@ func (s *Store) close() error {
 	close(s.stop)
 	s.workers.Wait()
 	s.sealAll()
+	s.clearLeftovers()
 	errs := []error{s.saveTouches(), s.syncAtClose()}
 	s.closeFiles()
 	s.metrics.unregister(s.opts.Registerer)
@@ -229,9 +230,9 @@ func (s *Store) sealAll() {
 			s.drop(seg)
 			state = stateGone
 		}
+		s.head.sealing++
 		s.head.mu.Unlock()
 		if state <= stateFull {
-			s.head.sealing++
 			s.seal(seg)
 		}
 	}
