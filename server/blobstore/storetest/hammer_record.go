@@ -19,6 +19,8 @@ type record struct {
 	size    int
 	seed    uint64
 	writing sync.Mutex // held by the writer of an action result
+	// blob is the content of a blob of the CAS. It must not be changed.
+	blob []byte
 
 	mu    sync.Mutex
 	state state
@@ -49,7 +51,8 @@ func (r *record) acknowledge(version uint64) {
 func newBlobRecord(o Options, i int, rng *rand.Rand) *record {
 	// 16 bytes at least, so that no two blobs are the same by chance.
 	r := &record{size: 16 + randomSize(o, rng), seed: o.Seed<<16 + uint64(i)}
-	r.key = CAS(Content(r.size, r.seed))
+	r.blob = Content(r.size, r.seed)
+	r.key = CAS(r.blob)
 	return r
 }
 
@@ -64,11 +67,11 @@ func randomSize(o Options, rng *rand.Rand) int {
 	return rng.IntN(1 + min(o.MaxBlobBytes, 1<<rng.IntN(24)))
 }
 
-// content returns a version's content. That of an action result begins with the
-// version, in 8 bytes.
+// content returns a version's content, which must not be changed. That of an
+// action result begins with the version, in 8 bytes.
 func (r *record) content(version uint64) []byte {
 	if r.key.Kind == blobstore.CAS {
-		return Content(r.size, r.seed)
+		return r.blob
 	}
 	return append(binary.BigEndian.AppendUint64(nil, version), Content(r.size, r.seed+version<<32)...)
 }

@@ -126,6 +126,7 @@ func TestHistory(t *testing.T) {
 			t.Parallel()
 			s := tt.flaw
 			s.Store = memory.New(memory.Options{})
+			tt.opts.Operations, tt.opts.MaxBlobBytes = 80, 64<<10
 			h := storetest.NewHistory(tt.opts)
 			err := h.Run(t.Context(), &s)
 			if err == nil {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -168,9 +169,8 @@ func (w *worker) spoil(ctx context.Context, r *record) error {
 
 // spoilt returns the record's blob with a byte too many or a wrong one.
 func spoilt(r *record) blobstore.Blob {
-	content := r.content(1)
-	b := identity(r.key, content)
-	if len(content)%2 == 0 {
+	b := identity(r.key, bytes.Clone(r.content(1)))
+	if len(b.Data)%2 == 0 {
 		b.Data = append(b.Data, 0)
 	} else {
 		b.Data[len(b.Data)/2] ^= 0x10
@@ -232,7 +232,7 @@ func (w *worker) readPart(ctx context.Context, r *record) error {
 	if err != nil {
 		return fmt.Errorf("reading %v from %d as %v: %w", r.key, offset, req.Encoding, err)
 	}
-	return r.check(append(r.content(1)[:offset], data...), before, r.snapshot())
+	return r.check(slices.Concat(r.content(1)[:offset], data), before, r.snapshot())
 }
 
 func (w *worker) findMissing(ctx context.Context, records []*record) error {
