@@ -37,7 +37,7 @@ func AppendDecompressed(dst, src []byte, size int64) ([]byte, error) {
 // decompress opens length uncompressed bytes, from offset, of a blob that is
 // stored as zstd. It takes care of r, if it fails, too.
 func decompress(ctx context.Context, o origin, offset, length int64) (Content, error) {
-	if o.r.Size() <= wholeLimit && o.r.StoredSize() <= MaxCompressed(wholeLimit) {
+	if o.r.Size() <= wholeLimit && o.r.StoredSize() <= wholeLimit {
 		return decompressWhole(o, offset, length)
 	}
 	c := &decompressed{
@@ -59,7 +59,9 @@ func decompress(ctx context.Context, o origin, offset, length int64) (Content, e
 // decompressWhole decodes a small blob at once.
 func decompressWhole(o origin, offset, length int64) (Content, error) {
 	defer o.r.Close()
-	data := make([]byte, o.r.StoredSize())
+	buf := shared().whole.Get().(*[wholeLimit]byte)
+	defer shared().whole.Put(buf)
+	data := buf[:o.r.StoredSize()]
 	if _, err := io.ReadFull(o.r, data); err != nil {
 		return nil, o.short(err)
 	}
