@@ -80,6 +80,20 @@ func TestRule05_ReadNames(t *testing.T) {
 	}
 }
 
+// TestRule09_WhatFollowsTheSizeIsIgnored reads by names with metadata; the
+// writing of such names is in TestRule05_WriteNames.
+func TestRule09_WhatFollowsTheSizeIsIgnored(t *testing.T) {
+	t.Parallel()
+	h := start(t, reapi.Options{})
+	data := []byte("hello")
+	d := h.put(data)
+	for _, metadata := range []string{"/", "/main.o", "/a/b/c.txt", "/blobs/uploads/17", "/compressed-blobs/zstd/" + d.Hash + "/6"} {
+		if got, _, err := h.read(readNamed(readName(d) + metadata)); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s: %q, %v", metadata, got, err)
+		}
+	}
+}
+
 func TestRule07_FunctionsInNames(t *testing.T) {
 	t.Parallel()
 	h := start(t, reapi.Options{})
