@@ -65,8 +65,8 @@ func (t *TreeReader) Next() ([]byte, error) {
 		}
 		switch tag {
 		case uint64(tagRoot):
-			if t.roots++; t.roots > 1 || t.sorted && t.children > 0 {
-				return nil, &Error{Field: "root", Reason: "must stand once, and first where the tree is topologically sorted"}
+			if t.roots++; t.roots > 1 {
+				return nil, &Error{Field: "root", Reason: "must stand once"}
 			}
 			t.inRoot = true
 			return t.directory()
