@@ -85,7 +85,7 @@ func newServer(ctx context.Context, cfg *config, sys system) (_ *server, err err
 	s.reapi = reapi.New(reapi.Options{
 		Store: store, ActionCache: actions, Namespace: space, ReadOnly: cfg.ReadOnly,
 		MaxBlobSize: cfg.maxBlobSize(), MaxBatchBytes: int64(cfg.MaxBatch), MaxInflightBytes: int64(cfg.MaxInflight),
-		PartialTTL: cfg.PartialUploadsTTL, PartialBytes: int64(cfg.PartialUploadsMaxSize),
+		DrainUploads: cfg.DrainUploads, PartialTTL: cfg.PartialUploadsTTL, PartialBytes: int64(cfg.PartialUploadsMaxSize),
 		Logger: s.log, Registerer: reg,
 	})
 	cache := httpcache.New(httpcache.Options{

@@ -41,6 +41,7 @@ type Settings struct {
 	MaxBlobSize                 byteSize      `name:"max_blob_size" bazel:"" default:"9223372036854775807" auto:"what fits the store" placeholder:"BYTES" group:"Protocol" help:"Largest blob accepted: bytes, or a number with a unit such as 2GiB."`
 	MaxBatch                    byteSize      `name:"max_batch" default:"3584KiB" placeholder:"BYTES" group:"Protocol" help:"Most bytes of blobs in one batch request or response, as advertised to clients: at most 3968KiB, which fits a gRPC message of 4MiB."`
 	MaxInflight                 byteSize      `name:"max_inflight" default:"128MiB" placeholder:"BYTES" group:"Protocol" help:"Most memory for large messages of requests under way, and as much again for responses. What does not fit waits."`
+	DrainUploads                bool          `name:"drain_uploads" group:"Protocol" help:"Read the rest of an upload whose blob is there already before answering it. Some proxies, HAProxy among them, take an earlier answer for a failure."`
 	PartialUploadsTTL           time.Duration `name:"partial_uploads_ttl" default:"10m" placeholder:"DURATION" group:"Protocol" help:"How long an upload whose connection broke waits to be resumed."`
 	PartialUploadsMaxSize       byteSize      `name:"partial_uploads_max_size" default:"2GiB" placeholder:"BYTES" group:"Protocol" help:"Most bytes of the store that uploads waiting to be resumed may hold; the oldest is dropped for more."`
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -246,8 +247,23 @@ func TestServe(t *testing.T) {
 			t.Errorf("/metrics does not have %s", want)
 		}
 	}
+	requireDocumented(t, metrics)
 	if strings.Contains(metrics, `larder_store_lookups_total{kind="cas",result="miss",verb="get"} 0`) {
 		t.Error("the store is not metered")
+	}
+}
+
+// requireDocumented fails the test if docs/operations.md lacks a metric.
+func requireDocumented(t *testing.T, metrics string) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`(?m)^# TYPE (larder_\w+)`).FindAllStringSubmatch(metrics, -1) {
+		if !regexp.MustCompile("`" + name[1] + "[`{]").Match(page) {
+			t.Errorf("docs/operations.md does not have the metric %s", name[1])
+		}
 	}
 }
 
