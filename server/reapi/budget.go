@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
 
@@ -19,10 +20,12 @@ const budgetWait = 20 * time.Second
 type budget struct {
 	sem  *semaphore.Weighted
 	size int64
+	// refused counts the RPCs that waited in vain.
+	refused prometheus.Counter
 }
 
-func newBudget(size int64) *budget {
-	return &budget{sem: semaphore.NewWeighted(size), size: size}
+func newBudget(size int64, refused prometheus.Counter) *budget {
+	return &budget{sem: semaphore.NewWeighted(size), size: size, refused: refused}
 }
 
 // take waits for n bytes and returns what it took, to be given back: n, or the
@@ -40,6 +43,7 @@ func (b *budget) take(ctx context.Context, n int64) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, statusErr(err)
 	}
+	b.refused.Inc()
 	return 0, retryLater(codes.ResourceExhausted, "server has too many bytes in flight: no room for %d more of %d after %v", n, b.size, budgetWait)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -16,7 +17,7 @@ import (
 func TestBudgetWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(10)
+		b := newBudget(10, newMetrics(nil).memoryRefusals)
 		if n, err := b.take(t.Context(), 8); n != 8 || err != nil {
 			t.Fatal(n, err)
 		}
@@ -39,7 +40,7 @@ func TestBudgetWaits(t *testing.T) {
 func TestBudgetRefuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(10)
+		b := newBudget(10, newMetrics(nil).memoryRefusals)
 		if n, err := b.take(t.Context(), 1000); n != 10 || err != nil {
 			t.Fatal(n, err, "want the whole budget")
 		}
@@ -47,6 +48,9 @@ func TestBudgetRefuses(t *testing.T) {
 		_, err := b.take(t.Context(), 1)
 		if st := status.Convert(err); st.Code() != codes.ResourceExhausted || len(st.Details()) != 1 || time.Since(begin) != budgetWait {
 			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		if n := testutil.ToFloat64(b.refused); n != 1 {
+			t.Errorf("%v refusals counted", n)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -58,7 +62,7 @@ func TestBudgetRefuses(t *testing.T) {
 
 func TestBudgetReceive(t *testing.T) {
 	t.Parallel()
-	b := newBudget(100)
+	b := newBudget(100, newMetrics(nil).memoryRefusals)
 	var req codec.Request
 	failed := errors.New("cut off")
 	if _, err := b.receive(t.Context(), 100, &req, func(any) error { return failed }); !errors.Is(err, failed) {

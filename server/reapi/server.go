@@ -132,13 +132,14 @@ type Server struct {
 // is registered with has stopped.
 func New(o Options) *Server {
 	o = o.withDefaults()
+	m := newMetrics(o.Registerer)
 	s := &Server{
 		opts:     o,
 		store:    o.Store,
 		log:      o.Logger,
-		metrics:  newMetrics(o.Registerer),
-		requests: newBudget(o.MaxInflightBytes),
-		replies:  newBudget(o.MaxInflightBytes),
+		metrics:  m,
+		requests: newBudget(o.MaxInflightBytes, m.memoryRefusals),
+		replies:  newBudget(o.MaxInflightBytes, m.memoryRefusals),
 	}
 	s.capabilities = s.marshalCapabilities()
 	s.base, s.stop = context.WithCancel(context.Background())

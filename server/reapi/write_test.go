@@ -46,7 +46,7 @@ func TestUploadInChunks(t *testing.T) {
 	h := start(t, reapi.Options{})
 	for _, chunk := range []int{6, 1000, 16 << 10, 64<<10 + 1, 2 << 20} {
 		for i, n := range []int{1, 6, 7, 16 << 10, 40_000, 3<<20 + 5} {
-			if n/chunk > 10_000 {
+			if n/chunk > 3200 {
 				continue
 			}
 			data := text(uint64(chunk*10+i), n)
