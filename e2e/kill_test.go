@@ -41,6 +41,7 @@ func TestKillUnderLoad(t *testing.T) {
 }
 
 func killUnderLoad(t *testing.T, args []string) {
+	t.Helper()
 	server := larder.Start(t, testenv.Options{Args: args})
 	c := dial(t, server)
 	var numbers atomic.Uint64

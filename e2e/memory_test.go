@@ -92,8 +92,13 @@ func watchMemory(ctx context.Context, server *testenv.Server, fail context.Cance
 			return
 		case <-ticker.C:
 		}
-		if rss, err := server.RSS(); err != nil || rss >= maxRSS {
-			fail(fmt.Errorf("the server needs %d MB of memory, want less than %d MB (error %v)", rss/1e6, maxRSS/1_000_000, err))
+		rss, err := server.RSS()
+		if err != nil {
+			fail(err)
+			return
+		}
+		if rss >= maxRSS {
+			fail(fmt.Errorf("the server needs %d MB of memory, want less than %d MB", rss/1e6, maxRSS/1_000_000))
 			return
 		}
 	}

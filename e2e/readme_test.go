@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -162,6 +164,8 @@ func (s shell) background(t *testing.T, script string) {
 	}
 }
 
+var errEnded = errors.New("its program ended")
+
 // awaitAnswers waits until something listens on all addresses.
 func awaitAnswers(ctx context.Context, exited <-chan error, addresses ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
@@ -172,7 +176,7 @@ func awaitAnswers(ctx context.Context, exited <-chan error, addresses ...string)
 		for !testenv.Answers(ctx, address) {
 			select {
 			case err := <-exited:
-				return fmt.Errorf("it left: %v", err)
+				return fmt.Errorf("it left: %w", cmp.Or(err, errEnded))
 			case <-ctx.Done():
 				return fmt.Errorf("%s: %w", address, ctx.Err())
 			case <-ticker.C:

@@ -91,8 +91,7 @@ func (c *client) readSomehow(ctx context.Context, i int, b blob) ([]byte, error)
 
 // isAbsent reports whether the server said that it has no such blob.
 func isAbsent(err error) bool {
-	var answer *httpError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*httpError](err); ok {
 		return answer.code == http.StatusNotFound
 	}
 	return status.Code(err) == codes.NotFound
