@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
@@ -34,11 +37,49 @@ func cmdServe(cfg *config, sys system) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 
-	s, err := newServer(context.Background(), cfg, sys)
+	log := newLogger(cfg, sys.stderr, cfg.logLevel())
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, slog.NewLogLogger(log.Handler(), slog.LevelError).Writer()))
+
+	var s *server
+	err := interruptible(signals, func(ctx context.Context) (err error) {
+		s, err = newServer(ctx, cfg, sys, log)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	if s == nil {
+		log.Info("stopped before serving")
+		return nil
+	}
 	return s.run(signals)
+}
+
+// interruptible runs open, which may take a while, and ends its context at a
+// signal. It returns nil if a signal was why open failed. A signal that came
+// too late for that is left for who reads the channel next.
+func interruptible(signals chan os.Signal, open func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- open(ctx) }()
+	var sig os.Signal
+	select {
+	case err := <-done:
+		return err
+	case sig = <-signals:
+		cancel()
+	}
+	select {
+	case err := <-done:
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		signals <- sig // there is room: it has just been taken out
+		return err
+	case <-signals:
+		return errQuit
+	}
 }
 
 // server is everything that runs.
@@ -62,8 +103,8 @@ type server struct {
 
 // newServer opens the listeners and the store and puts everything together.
 // This is the wiring: what is above gets what is below.
-func newServer(ctx context.Context, cfg *config, sys system) (_ *server, err error) {
-	s := &server{cfg: cfg, sys: sys, log: newLogger(cfg, sys.stderr, cfg.logLevel()), stopping: make(chan struct{})}
+func newServer(ctx context.Context, cfg *config, sys system, log *slog.Logger) (_ *server, err error) {
+	s := &server{cfg: cfg, sys: sys, log: log, stopping: make(chan struct{})}
 	secure, err := tlsConfig(cfg, s.log)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -70,7 +71,7 @@ func startWith(t *testing.T, sys system, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.server, err = newServer(t.Context(), cfg, sys); err != nil {
+	if r.server, err = newServer(t.Context(), cfg, sys, newLogger(cfg, sys.stderr, cfg.logLevel())); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
@@ -424,6 +425,34 @@ func TestSecondSignal(t *testing.T) {
 	conn.Close()
 	for !strings.Contains(r.log.String(), "msg=stopped") {
 		poll(t)
+	}
+}
+
+func TestSignalWhileOpening(t *testing.T) {
+	t.Parallel()
+	signals := make(chan os.Signal, 2)
+	signals <- syscall.SIGTERM
+	err := interruptible(signals, func(ctx context.Context) error {
+		<-ctx.Done()
+		return fmt.Errorf("recovery: %w", ctx.Err())
+	})
+	if err != nil {
+		t.Errorf("interrupted: %v", err)
+	}
+	failure := errors.New("disk on fire")
+	signals <- syscall.SIGTERM
+	if err := interruptible(signals, func(context.Context) error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("failed: %v", err)
+	}
+	if len(signals) != 1 {
+		t.Error("a signal that came too late is lost")
+	}
+	forever := make(chan struct{})
+	defer close(forever)
+	signals <- syscall.SIGTERM
+	err = interruptible(signals, func(context.Context) error { <-forever; return nil })
+	if !errors.Is(err, errQuit) {
+		t.Errorf("two signals: %v", err)
 	}
 }
 
