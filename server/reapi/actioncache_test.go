@@ -3,6 +3,8 @@ package reapi_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -435,6 +437,27 @@ func TestInlinedByClient(t *testing.T) {
 			t.Errorf("%q is not in the CAS", content)
 		}
 	}
+}
+
+// TestUpdateReplyIsItsOwn checks that a reply does not share memory with the
+// request, which is freed, and used for other requests, before it is sent.
+func TestUpdateReplyIsItsOwn(t *testing.T) {
+	t.Parallel()
+	h := start(t, reapi.Options{})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			want := &repb.ActionResult{ExecutionMetadata: &repb.ExecutedActionMetadata{Worker: strings.Repeat(fmt.Sprint(i%10), 8000)}}
+			for j := range 50 {
+				got, err := h.updateResult(sha256Of(fmt.Append(nil, i, j)), want)
+				if err != nil || !proto.Equal(got, want) {
+					t.Errorf("update %d of client %d: another reply than request: %v", j, i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestRule33_SortedTree checks that a Tree that claims to be sorted is encoded

@@ -38,6 +38,7 @@ type treeWalk struct {
 	root   digest.Digest
 	walker *merkle.Walker
 	page   codec.GetTreePage
+	most   int    // how many directories to send
 	buf    []byte // of the directory read last
 }
 
@@ -46,7 +47,11 @@ type treeWalk struct {
 // A page is a message of the stream; the pages follow each other until the tree
 // ends, or maxTreeDirectories were sent.
 func (s *Server) getTree(req *codec.Request, stream grpc.ServerStream) error {
-	w := treeWalk{server: s, stream: stream}
+	return s.getTreeUpTo(maxTreeDirectories, req, stream)
+}
+
+func (s *Server) getTreeUpTo(most int, req *codec.Request, stream grpc.ServerStream) error {
+	w := treeWalk{server: s, stream: stream, most: most}
 	if err := w.begin(req); err != nil {
 		return err
 	}
@@ -95,7 +100,7 @@ func (w *treeWalk) run() error {
 		if msg, _, err = w.walker.Next(); err != nil {
 			break
 		}
-		if err := w.send(treeToken(w.root, path)); err != nil || sent >= maxTreeDirectories {
+		if err := w.send(treeToken(w.root, path)); err != nil || sent >= w.most {
 			return err
 		}
 	}
@@ -107,7 +112,7 @@ func (w *treeWalk) run() error {
 
 // full reports whether the page is to be sent.
 func (w *treeWalk) full() bool {
-	return w.page.Len() >= treePageBytes || w.req.PageSize > 0 && w.page.Count() >= int(w.req.PageSize)
+	return w.page.Len() >= treePageBytes || w.page.Count() >= w.most || w.req.PageSize > 0 && w.page.Count() >= int(w.req.PageSize)
 }
 
 // send sends the page.

@@ -282,12 +282,15 @@ func wantCode(tb testing.TB, err error, want codes.Code, words ...string) {
 // eventually polls until ok, or fails the test.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	deadline := time.After(20 * time.Second)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-poll.C:
+		case <-deadline:
 			tb.Fatalf("waited in vain: %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -303,10 +306,8 @@ type faultyStore struct {
 type faults struct {
 	getErr, putErr, createErr, findErr error
 	// readerErr is what readers fail with from that offset on.
-	readerErr            error
-	readerErrAt          int64
-	creates, puts, finds int
-	putBlobs             []int
+	readerErr   error
+	readerErrAt int64
 }
 
 func (s *faultyStore) set(f func(*faults)) {
@@ -329,10 +330,10 @@ func (s *faultyStore) Get(ctx context.Context, key blobstore.Key) (blobstore.Rea
 		return nil, err
 	}
 	r, err := s.Store.Get(ctx, key)
-	if err == nil && readerErr != nil {
-		return &faultyReader{Reader: r, err: readerErr, left: at}, nil
+	if err != nil || readerErr == nil {
+		return r, err
 	}
-	return r, err
+	return &faultyReader{Reader: r, err: readerErr, left: at}, nil
 }
 
 // faultyReader fails after some bytes.

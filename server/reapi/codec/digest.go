@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -47,7 +48,7 @@ func (d *Digest) mergeUsual(wire []byte) bool {
 	if rest[0] != byte(digestSize) || n != len(rest)-1 || !utf8.Valid(hash) {
 		return false
 	}
-	d.Hash, d.Size = hash[:len(hash):len(hash)], int64(size)
+	d.Hash, d.Size = slices.Clip(hash), int64(size)
 	return true
 }
 

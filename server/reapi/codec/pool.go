@@ -15,15 +15,14 @@ const (
 	// minPooled is the smallest buffer worth keeping: gRPC does not give back
 	// smaller ones.
 	minPooled = 2 << 10
-	// maxPooled is the largest buffer that is kept; larger ones are left to the
-	// garbage collector.
-	maxPooled = 8 << 20
 	// slack is room for a message's header beyond a class's power of two, so
 	// that a block of 64 KiB and its header fit the class of 64 KiB.
 	slack = 256
 
 	minClass = 11 // 1<<11 = minPooled
-	maxClass = 23 // 1<<23 = maxPooled
+	// maxClass is that of the largest buffers that are kept, of 8 MiB; larger
+	// ones are left to the garbage collector.
+	maxClass = 23
 )
 
 // bufferPool keeps buffers in classes of a power of two and slack.
