@@ -131,14 +131,17 @@ func (s *Store) evict(wanted func() bool) bool {
 }
 
 // oldest returns the oldest segment that can be evicted, and whether it is the
-// oldest of all.
+// oldest of all. It goes around those that are being written to.
 func (s *Store) oldest() (seg *segment, inOrder bool) {
 	s.head.mu.Lock()
 	defer s.head.mu.Unlock()
 	inOrder = true
 	for _, seg := range s.segs.ordered() {
-		if seg.state == stateSealed || seg.state == stateFull && seg.pins == 0 && seg.broken {
+		switch {
+		case seg.state == stateSealed || seg.state == stateFull && seg.broken:
 			return seg, inOrder
+		case seg.state == stateFull && seg.pins == 0:
+			return nil, false // it will be sealed in a moment
 		}
 		inOrder = false
 	}

@@ -180,7 +180,8 @@ func TestTouchesLast(t *testing.T) {
 
 func TestReadersOutliveEviction(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, tiny(&clock{}))
+	c := &clock{}
+	s := openStore(t, tiny(c))
 	for _, b := range []blobstore.Blob{blobOf(15_000, 1), blobOf(300_000, 2)} {
 		mustPut(t, s, b)
 		r, err := s.Get(t.Context(), b.Key)
@@ -191,7 +192,7 @@ func TestReadersOutliveEviction(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := 0; has(s, b); i++ {
-			fill(t, s, 20, 1000+20*uint64(i), func() {})
+			fill(t, s, 20, 1000+20*uint64(i), func() { c.advance(time.Minute) })
 			if i > 100 {
 				t.Fatal("it is not evicted")
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/larder-build/larder/server/blobstore"
+	"github.com/larder-build/larder/server/blobstore/encoding"
 	"github.com/larder-build/larder/server/blobstore/storetest"
 )
 
@@ -124,11 +126,16 @@ func mustClose(t testing.TB, s *Store) {
 // is left if the process is killed.
 func crash(t testing.TB, dir string) string {
 	t.Helper()
-	copied := t.TempDir()
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
+	for {
+		copied := t.TempDir()
+		err := os.CopyFS(copied, os.DirFS(dir))
+		if err == nil {
+			return copied
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // evicted before it was copied
+			t.Fatal(err)
+		}
 	}
-	return copied
 }
 
 // segmentFiles returns the paths of the segments, the oldest first.
@@ -209,4 +216,19 @@ func wantMessage(t testing.TB, err error, parts ...string) {
 			t.Errorf("error %q does not say %q", err, part)
 		}
 	}
+}
+
+// content returns a blob as it was written, whatever form it is stored in.
+func content(t testing.TB, s *Store, key blobstore.Key) string {
+	t.Helper()
+	c, err := encoding.Open(t.Context(), s, key, encoding.Request{})
+	if err != nil {
+		t.Fatalf("open %v: %v", key, err)
+	}
+	defer c.Close()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("read %v: %v", key, err)
+	}
+	return string(b)
 }
