@@ -302,6 +302,7 @@ func TestRule19_EachBlobFailsAlone(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("codes %v, want %v: %v", got, want, resp)
 	}
+	wantCode(t, status.FromProto(resp.Responses[0].Status).Err(), bad, "digest is not set")
 	if resp.Responses[0].Digest != nil || resp.Responses[1].Digest == nil {
 		t.Errorf("digests %v and %v, want as requested", resp.Responses[0].Digest, resp.Responses[1].Digest)
 	}
