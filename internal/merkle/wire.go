@@ -26,6 +26,14 @@ const malformed = "is not a well-formed protocol buffer message"
 // next splits the first field off msg, which must not be empty. It reports
 // false where msg is malformed.
 func next(msg []byte) (f field, rest []byte, ok bool) {
+	// Most fields are short strings and messages with small numbers.
+	if len(msg) >= 2 && msg[0] < 0x80 && msg[0]&7 == byte(protowire.BytesType) && msg[0] >= 1<<3 && msg[1] < 0x80 {
+		if end := 2 + int(msg[1]); end <= len(msg) {
+			f.num, f.typ, f.data = protowire.Number(msg[0]>>3), protowire.BytesType, msg[2:end:end]
+			return f, msg[end:], true
+		}
+		return f, nil, false
+	}
 	num, typ, n := protowire.ConsumeTag(msg)
 	if n < 0 || num > protowire.MaxValidNumber {
 		return f, nil, false
