@@ -43,13 +43,23 @@ func (c *fdCache) opened(s *segment) {
 	s.lastUse.Store(c.clock.Add(1))
 	c.mu.Lock()
 	c.open[s] = struct{}{}
+	c.mu.Unlock()
+	// More than one, as there may have been none to close the last time.
+	for range 2 {
+		c.closeOldest(s)
+	}
+}
+
+// closeOldest closes the file that was not used for longest, if there are too
+// many. One that is just being opened or retired is left alone: waiting for it
+// here could be waiting for each other.
+func (c *fdCache) closeOldest(but *segment) {
+	c.mu.Lock()
 	var oldest *segment
 	if len(c.open) > c.limit {
-		oldest = c.oldestIdle(s)
+		oldest = c.oldestIdle(but)
 	}
 	c.mu.Unlock()
-	// One whose file is just being opened or retired is left alone: waiting here
-	// could be waiting for each other.
 	if oldest != nil && oldest.openMu.TryLock() {
 		oldest.closeIdle(refsClosed, c)
 		oldest.openMu.Unlock()

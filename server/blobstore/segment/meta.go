@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,7 +10,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
 )
@@ -117,24 +115,24 @@ func (e errNewer) Error() string {
 	return fmt.Sprintf("store has format version %d and this program knows up to version %d: use a newer larder, or another directory", e.version, formatVersion)
 }
 
-// parseMeta takes the first line that is whole.
+// parseMeta takes the first line if it is whole, else the second. It looks for
+// them by their length, as an end of line can be damaged, too.
 func parseMeta(b []byte) (identity, error) {
-	first := errors.New("it has no lines")
-	for i, line := range slices.Collect(bytes.Lines(b)) {
-		id, err := parseMetaLine(line)
-		if err == nil || errors.As(err, new(errNewer)) {
-			return id, err
-		}
-		if i == 0 {
-			first = err
-		}
+	half := len(b) / 2
+	id, first := parseMetaLine(b[:half])
+	if first == nil || errors.As(first, new(errNewer)) {
+		return id, first
+	}
+	id, err := parseMetaLine(b[half:])
+	if err == nil || errors.As(err, new(errNewer)) {
+		return id, err
 	}
 	return identity{}, fmt.Errorf("%s is damaged: %w", metaName, first)
 }
 
 func parseMetaLine(line []byte) (identity, error) {
 	var m metaFile
-	if err := json.Unmarshal(line, &m); err != nil {
+	if err := json.Unmarshal(line[:max(len(line)-1, 0)], &m); err != nil {
 		return identity{}, err
 	}
 	switch {

@@ -43,7 +43,7 @@ func (s *Store) Scrub(ctx context.Context) (ScrubReport, error) {
 			return sc.report, err
 		}
 	}
-	return sc.report, nil
+	return sc.report, sc.checkOpen()
 }
 
 type scrubber struct {
@@ -53,7 +53,19 @@ type scrubber struct {
 	report ScrubReport
 }
 
+// checkOpen reports whether the store is still open and the check wanted.
+func (sc *scrubber) checkOpen() error {
+	err := sc.s.enter(sc.ctx)
+	if err == nil {
+		sc.s.leave()
+	}
+	return err
+}
+
 func (sc *scrubber) segment(seg *segment) error {
+	if err := sc.checkOpen(); err != nil {
+		return err
+	}
 	entries, err := sc.entries(seg)
 	switch {
 	case errors.Is(err, errGone):

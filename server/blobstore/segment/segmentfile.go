@@ -51,7 +51,11 @@ func (h *segmentHead) append(dst []byte) []byte {
 	dst = append(dst, h.store[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.created.UnixNano()))
 	dst = append(dst, 0, 0, 0, 0)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	return append(dst[:start], appendChecksum(dst[start:])...)
+}
+
+func appendChecksum(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 var (

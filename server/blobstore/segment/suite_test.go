@@ -26,11 +26,6 @@ func TestStore(t *testing.T) {
 	}
 }
 
-func TestHammer(t *testing.T) {
-	t.Parallel()
-	storetest.Hammer(t, openStore(t, Options{MaxBytes: 4 * storetest.MinBytes, SegmentBytes: 1 << 20}), storetest.Options{})
-}
-
 func BenchmarkStore(b *testing.B) {
 	storetest.Benchmark(b, func(b *testing.B) blobstore.Store { return openStore(b, Options{}) })
 }
