@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -149,13 +150,27 @@ func TestVerifierWithoutRoomToHold(t *testing.T) {
 	if !held.TryAcquire(maxHeld) {
 		t.Fatal("room is taken")
 	}
-	defer held.Release(maxHeld)
 	content := text(5000)
 	spec := specOf(content, blobstore.Zstd)
+	release := sync.OnceFunc(func() { held.Release(maxHeld) })
+	defer release()
 	if err := verifyIn(spec, AppendCompressed(nil, content), 100); err != nil {
 		t.Error(err)
 	}
 	if err := verifyIn(spec, AppendCompressed(nil, noise(5000)), 100); !errors.Is(err, blobstore.ErrMismatch) {
 		t.Errorf("other content: %v", err)
+	}
+	release()
+	// Each gives its room back, however it ends.
+	good, tooMuch := AppendCompressed(nil, content), noise(10_000)
+	for _, data := range [][]byte{nil, good[:10], good, tooMuch} {
+		_ = verifyIn(spec, data, 100)
+		v := NewVerifier(spec)
+		_, _ = v.Write(data)
+		v.Close()
+		if !held.TryAcquire(maxHeld) {
+			t.Fatalf("room is still taken after %d bytes", len(data))
+		}
+		held.Release(maxHeld)
 	}
 }

@@ -61,6 +61,11 @@ func hello(windowDescriptor byte) []byte {
 	return join([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, windowDescriptor, 5<<3 | 1, 0, 0}, []byte("hello"))
 }
 
+// rle returns a frame of n times the same byte, in a block that says so.
+func rle(n, b byte) []byte {
+	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50, n<<3 | 1<<1 | 1, n >> 5, 0, b}
+}
+
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	small, large, raw := text(5000), text(600_000), noise(300_000)
@@ -79,6 +84,8 @@ func TestVerify(t *testing.T) {
 		{"incompressible", raw, compress(raw)},
 		{"two frames", small, join(compress(small[:10]), compress(small[10:]))},
 		{"two large frames", large, join(compress(large[:300_000]), compress(large[300_000:]))},
+		{"a block of one byte", bytes.Repeat([]byte{'x'}, 100), rle(100, 'x')},
+		{"blocks of one byte", bytes.Repeat([]byte{'x'}, 200), join(rle(100, 'x'), rle(100, 'x'))},
 		{"frames of growing windows", large, join(encode(large[:5000], zstd.WithWindowSize(1<<10)), encode(large[5000:], zstd.WithWindowSize(8<<20)))},
 		{"skippable frames around", small, join(skippable(0), compress(small[:10]), skippable(70_000), compress(small[10:]), skippable(3))},
 		{"skippable frames around a large one", large, join(skippable(20), compress(large), skippable(70_000))},
@@ -144,8 +151,9 @@ func TestVerifyMismatch(t *testing.T) {
 		p[i] ^= 0x20
 		return p
 	}
-	wrongSize := specOf(small, blobstore.Identity)
+	wrongSize, wrongDigest := specOf(small, blobstore.Identity), specOf(small, blobstore.Identity)
 	wrongSize.Size = 4999
+	wrongDigest.Key.Digest = wrongDigest.Key.Digest.WithSize(4999)
 	tests := []struct {
 		name    string
 		content []byte
@@ -184,6 +192,7 @@ func TestVerifyMismatch(t *testing.T) {
 		{"zstd: wrong large checksum", large, flip(largeZ, len(largeZ)-1), true, "zstd stream does not decode"},
 		{"zstd: window of 64 MiB", large, encode(large, zstd.WithWindowSize(64<<20)), true, "window of 67108864 bytes, this server decodes at most 33554432"},
 		{"zstd: window in the second frame", large, join(encode(large[:9]), encode(large[9:], zstd.WithWindowSize(64<<20))), true, "window of 67108864 bytes"},
+		{"zstd: window after a block of one byte", large, join(rle(100, 'x'), hello(0x80)), true, "window of 67108864 bytes"},
 		{"zstd: small with a large window", []byte("hello"), hello(0x80), true, "window of 67108864 bytes"},
 		{"zstd: dictionary", large, []byte{0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x58, 0x07, 0x01, 0x00, 0x00}, true, "zstd frame needs a dictionary"},
 	}
@@ -202,9 +211,11 @@ func TestVerifyMismatch(t *testing.T) {
 			}
 		})
 	}
-	for how, err := range verdicts(wrongSize, small) {
-		if !errors.Is(err, blobstore.ErrMismatch) {
-			t.Errorf("announced size by %s: %v", how, err)
+	for _, spec := range []blobstore.Spec{wrongSize, wrongDigest} {
+		for how, err := range verdicts(spec, small) {
+			if !errors.Is(err, blobstore.ErrMismatch) {
+				t.Errorf("%d bytes of %v by %s: %v", spec.Size, spec.Key, how, err)
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ func verifyClauses() []clause {
 			for _, size := range []int64{999, 1001, 0} {
 				b := identity(CAS(c), c)
 				b.Key.Digest = b.Key.Digest.WithSize(size)
+				wantRefused(t, s, b) // the spec says the content's own size
 				b.Size = size
 				wantRefused(t, s, b)
 			}
