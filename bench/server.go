@@ -30,11 +30,9 @@ type server struct {
 	contender
 	*target
 	profileURL string
-	cmd        *exec.Cmd // nil for one that ran before
-	log        string    // file of the output
-	// ended is closed when the process has ended, after endErr was set.
-	ended  chan struct{}
-	endErr error
+	cmd        *exec.Cmd     // nil for one that ran before
+	log        string        // file of the output
+	ended      chan struct{} // closed when the process has ended
 }
 
 // launcher starts servers, each in a directory of its own below dir.
@@ -108,7 +106,7 @@ func (l *launcher) spawn(ctx context.Context, c contender, dir string) (*server,
 	}
 	s.pid = s.cmd.Process.Pid
 	go func() {
-		s.endErr = s.cmd.Wait()
+		_ = s.cmd.Wait() // ProcessState has what it tells
 		close(s.ended)
 	}()
 	return s, nil
@@ -165,7 +163,7 @@ func (s *server) waitListening(ctx context.Context) error {
 		}
 		select {
 		case <-s.ended:
-			return fmt.Errorf("it ended at once: %v", s.endErr)
+			return fmt.Errorf("it ended at once: %v", s.cmd.ProcessState)
 		case <-ctx.Done():
 			return err
 		case <-time.After(pollInterval):
@@ -202,12 +200,12 @@ func (s *server) end() error {
 	if s.cmd == nil {
 		return nil
 	}
-	s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
 	case <-s.ended:
 		return nil
 	case <-time.After(stopDeadline):
-		s.cmd.Process.Kill()
+		_ = s.cmd.Process.Kill() // likewise
 		<-s.ended
 		return fmt.Errorf("server %s did not end within %v of SIGTERM", s.contender.name, stopDeadline)
 	}

@@ -84,7 +84,7 @@ func (h httpServer) putAction(w http.ResponseWriter, r *http.Request) {
 func reply(w http.ResponseWriter, data []byte) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	w.Write(data) // a client that went away is its own loss
+	_, _ = w.Write(data) // a client that went away is its own loss
 }
 
 // body reads the request's content. When it answers false it has replied.
