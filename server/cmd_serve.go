@@ -75,7 +75,10 @@ func interruptible(signals chan os.Signal, open func(context.Context) error) err
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
-		signals <- sig // there is room: it has just been taken out
+		select {
+		case signals <- sig:
+		default: // there are more
+		}
 		return err
 	case <-signals:
 		return errQuit
