@@ -26,10 +26,6 @@ func TestStore(t *testing.T) {
 	}
 }
 
-func BenchmarkStore(b *testing.B) {
-	storetest.Benchmark(b, func(b *testing.B) blobstore.Store { return openStore(b, Options{}) })
-}
-
 // openStore opens a store in a directory of its own, unless the options name
 // one, and closes it at the end of the test.
 func openStore(t testing.TB, opts Options) *Store {
