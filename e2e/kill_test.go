@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"math/rand/v2"
+	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -59,6 +60,19 @@ func killUnderLoad(t *testing.T, args []string) {
 	t.Logf("%d kills; acknowledged and read back: %d blobs, %d action results; restart to the first answer: median %v, slowest %v",
 		kills, len(blobs), len(results), median(restarts), slices.Max(restarts))
 	server.Stop(t)
+	requireClean(t, server.Dir)
+}
+
+// requireClean fails the test unless larder scrub finds nothing wrong.
+func requireClean(t *testing.T, dir string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), larder.Path(), "scrub", "--dir", dir)
+	cmd.Env = testenv.Environ()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("larder scrub: %v\n%s", err, out)
+	}
+	t.Logf("larder scrub: %s", out)
 }
 
 // loadUntilKilled writes until the server is killed after a random number of
