@@ -140,11 +140,8 @@ func (h *header) append(dst []byte, mac sipKey, offset int64) []byte {
 // must never be taken for a record. It needs the segment's secret salt, and
 // holds only at the offset it was made for.
 func headerCode(b []byte, mac sipKey, offset int64) uint64 {
-	s := mac.start()
-	s.word(uint64(offset))
-	s.bytes(b[:macOffset])
-	s.bytes(b[fixedHeader:])
-	return s.sum()
+	var words [1 + maxHeaderLen/8]uint64
+	return mac.sum24(appendWords(appendWords(append(words[:0], uint64(offset)), b[:macOffset]), b[fixedHeader:]))
 }
 
 // parseHeader reads the header of a record at that offset. It needs all of the

@@ -18,16 +18,12 @@ func TestSipHash(t *testing.T) {
 	key := sipKey{0x0706050403020100, 0x0f0e0d0c0b0a0908}
 	input := []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	for n, want := range map[int]uint64{0: 0x726fdb47dd0e0e31, 8: 0x93f5f5799a932462, 16: 0x3f2acc7f57c29bdb} {
-		s := key.start()
-		s.bytes(input[:n])
-		if got := s.sum(); got != want {
+		if got := key.sum24(appendWords(nil, input[:n])); got != want {
 			t.Errorf("hash of %d bytes is %#x, want %#x", n, got, want)
 		}
-		s = key.start()
-		s.string(string(input[:n]))
-		if got := s.sum(); got != want {
-			t.Errorf("hash of a string of %d bytes is %#x, want %#x", n, got, want)
-		}
+	}
+	if got := key.sum13(appendWords(nil, string(input[:8]))); got != key.sum13([]uint64{0x0706050403020100}) || got == key.sum24(appendWords(nil, input[:8])) {
+		t.Errorf("short hash is %#x", got)
 	}
 }
 

@@ -5,65 +5,86 @@ import (
 	"math/bits"
 )
 
-// sipKey is a 128-bit key of SipHash-2-4, a keyed 64-bit hash that nobody who
-// lacks the key can find collisions of, or forge.
+// sipKey is a 128-bit key of SipHash, a keyed 64-bit hash that nobody who lacks
+// the key can forge or find collisions of. What is hashed is made of 64-bit
+// words that include the lengths of its parts, so no two inputs are the same
+// words.
 type sipKey struct{ k0, k1 uint64 }
 
-// sipState absorbs 64-bit words. Its users give the lengths of what they
-// absorb, so no two inputs become the same words.
-type sipState struct {
-	v0, v1, v2, v3 uint64
-	words          uint64
+func (k sipKey) start() (v0, v1, v2, v3 uint64) {
+	return k.k0 ^ 0x736f6d6570736575, k.k1 ^ 0x646f72616e646f6d, k.k0 ^ 0x6c7967656e657261, k.k1 ^ 0x7465646279746573
 }
 
-func (k sipKey) start() sipState {
-	return sipState{
-		v0: k.k0 ^ 0x736f6d6570736575,
-		v1: k.k1 ^ 0x646f72616e646f6d,
-		v2: k.k0 ^ 0x6c7967656e657261,
-		v3: k.k1 ^ 0x7465646279746573,
+func sipRound(v0, v1, v2, v3 uint64) (uint64, uint64, uint64, uint64) {
+	v0 += v1
+	v1 = bits.RotateLeft64(v1, 13) ^ v0
+	v0 = bits.RotateLeft64(v0, 32)
+	v2 += v3
+	v3 = bits.RotateLeft64(v3, 16) ^ v2
+	v0 += v3
+	v3 = bits.RotateLeft64(v3, 21) ^ v0
+	v2 += v1
+	v1 = bits.RotateLeft64(v1, 17) ^ v2
+	v2 = bits.RotateLeft64(v2, 32)
+	return v0, v1, v2, v3
+}
+
+// sum24 is SipHash-2-4, the authors' choice for authentication.
+func (k sipKey) sum24(words []uint64) uint64 {
+	v0, v1, v2, v3 := k.start()
+	for _, m := range words {
+		v3 ^= m
+		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+		v0 ^= m
 	}
+	m := lengthWord(words)
+	v3 ^= m
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0 ^= m
+	v2 ^= 0xff
+	for range 4 {
+		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	}
+	return v0 ^ v1 ^ v2 ^ v3
 }
 
-func (s *sipState) round() {
-	s.v0 += s.v1
-	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
-	s.v0 = bits.RotateLeft64(s.v0, 32)
-	s.v2 += s.v3
-	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
-	s.v0 += s.v3
-	s.v3 = bits.RotateLeft64(s.v3, 21) ^ s.v0
-	s.v2 += s.v1
-	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
-	s.v2 = bits.RotateLeft64(s.v2, 32)
+// sum13 is SipHash-1-3, the usual choice for hash tables.
+func (k sipKey) sum13(words []uint64) uint64 {
+	v0, v1, v2, v3 := k.start()
+	for _, m := range words {
+		v3 ^= m
+		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+		v0 ^= m
+	}
+	m := lengthWord(words)
+	v3 ^= m
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0 ^= m
+	v2 ^= 0xff
+	for range 3 {
+		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	}
+	return v0 ^ v1 ^ v2 ^ v3
 }
 
-func (s *sipState) word(m uint64) {
-	s.v3 ^= m
-	s.round()
-	s.round()
-	s.v0 ^= m
-	s.words++
-}
+// lengthWord is the length of the input in bytes, modulo 256, as the algorithm
+// ends.
+func lengthWord(words []uint64) uint64 { return uint64(len(words)) << 59 }
 
-// bytes absorbs p, zero-padded to whole words.
-func (s *sipState) bytes(p []byte) {
+// appendWords appends p, zero-padded to whole words.
+func appendWords[T string | []byte](words []uint64, p T) []uint64 {
+	var last [8]byte
 	for len(p) >= 8 {
-		s.word(binary.LittleEndian.Uint64(p))
+		copy(last[:], p)
+		words = append(words, binary.LittleEndian.Uint64(last[:]))
 		p = p[8:]
 	}
 	if len(p) > 0 {
-		var last [8]byte
+		clear(last[:])
 		copy(last[:], p)
-		s.word(binary.LittleEndian.Uint64(last[:]))
+		words = append(words, binary.LittleEndian.Uint64(last[:]))
 	}
-}
-
-func (s *sipState) sum() uint64 {
-	s.word(s.words << 59) // the input's length in bytes modulo 256, as the algorithm ends
-	s.v2 ^= 0xff
-	for range 4 {
-		s.round()
-	}
-	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+	return words
 }
