@@ -121,9 +121,9 @@ func (s *Store) evict(wanted func() bool) bool {
 	if seg == nil {
 		return false
 	}
-	if seg.acquire(s.fds) != nil {
-		s.log.Warn("segment cannot be opened to see what to keep of it", "segment", seg.name())
-		return s.dropUnread(seg)
+	if err := seg.acquire(s.fds); err != nil {
+		s.log.Warn("segment cannot be opened to see what to keep of it", "segment", seg.name(), "error", err)
+		return !isScarce(err) && s.dropUnread(seg)
 	}
 	defer seg.release(s.fds)
 	v := victim{s: s, seg: seg, inOrder: inOrder, now: s.minute()}

@@ -85,6 +85,10 @@ func (s *Store) writeSeal(seg *segment) error {
 		}
 	}
 	entries, _ := seg.unsealed()
+	if len(entries) == 0 {
+		s.dropEmpty(seg)
+		return nil
+	}
 	sortEntries(entries)
 	t := newTrailer(seg.segmentHead, entries, start)
 	t.punched = punched
@@ -98,6 +102,16 @@ func (s *Store) writeSeal(seg *segment) error {
 	s.markDirty(seg)
 	s.sealed(seg, end)
 	return nil
+}
+
+// dropEmpty removes a segment all of whose writes were aborted.
+func (s *Store) dropEmpty(seg *segment) {
+	s.head.mu.Lock()
+	defer s.head.mu.Unlock()
+	if seg.state != stateGone {
+		s.room.give(seg.disk())
+		s.drop(seg)
+	}
 }
 
 // sealed accounts for a segment that has its footer.

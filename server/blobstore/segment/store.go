@@ -171,6 +171,7 @@ func (s *Store) abandon() {
 func (s *Store) start() {
 	s.workers.Go(s.runSyncer)
 	s.workers.Go(s.runSealer)
+	s.workers.Go(s.runTouchSaver)
 	s.evictor.done.Go(s.runEvictor)
 	s.wakeEvictor()
 }

@@ -6,13 +6,16 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"time"
 )
 
-// The file touches keeps, from a Close to the next Open, when blobs were used
-// last. It is chunks of up to touchesPerChunk entries (tag and minute), each
-// chunk with its number of entries before it and its CRC-32C after it. After a
-// crash there is no such file, and blobs seem unused since they were written.
+// The file touches keeps for the next Open when blobs were used last. It is
+// chunks of up to touchesPerChunk entries (tag and minute), each chunk with its
+// number of entries before it and its CRC-32C after it. Close writes it, and the
+// open store at intervals: after a crash the uses since then are forgotten.
 const (
+	touchesInterval = 10 * time.Minute
+
 	touchSize       = 12
 	touchesPerChunk = 4096
 	touchesMagic    = "LARDRTCH"
@@ -64,8 +67,24 @@ func (t *touchWriter) flush() {
 	t.buf = t.buf[:0]
 }
 
-// loadTouches notes the uses of the file in the index and removes it. A bad
-// chunk ends it.
+// runTouchSaver saves the uses at intervals.
+func (s *Store) runTouchSaver() {
+	tick := time.NewTicker(touchesInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		if err := s.saveTouches(); err != nil {
+			s.log.Warn("last uses of blobs cannot be saved", "file", touchesName, "error", err)
+		}
+	}
+}
+
+// loadTouches notes the uses of the file in the index. It stays: a use that is
+// noted twice does no harm. A bad chunk ends it.
 func (s *Store) loadTouches() {
 	f, err := s.fsys.open(touchesName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,9 +96,6 @@ func (s *Store) loadTouches() {
 	}
 	if err != nil {
 		s.log.Warn("last uses of some blobs are lost", "file", touchesName, "error", err)
-	}
-	if err := s.fsys.remove(touchesName); err != nil {
-		s.log.Warn("file cannot be removed", "file", touchesName, "error", err)
 	}
 }
 
