@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,5 +24,5 @@ func freeSlots(s []slot) {
 		return
 	}
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*slotSize)
-	_ = unix.Munmap(b[:len(b):len(b)])
+	_ = unix.Munmap(slices.Clip(b))
 }

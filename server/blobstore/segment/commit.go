@@ -72,7 +72,7 @@ func (s *Store) superseded(old slot, by location) {
 	}
 	s.stored.Add(-h.stored)
 	if old.loc > by {
-		s.bury(old.tag, h.version)
+		_ = s.bury(old.tag, h.version) // it logs its failure
 	}
 	if seg := s.segs.get(old.loc.segment()); seg != nil {
 		s.dropSingle(seg)

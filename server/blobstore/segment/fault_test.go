@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -329,10 +330,8 @@ func TestFullDisk(t *testing.T) {
 }
 
 func ifCall(call string, err error, calls ...string) error {
-	for _, c := range calls {
-		if c == call {
-			return &fs.PathError{Op: call, Path: "disk", Err: err}
-		}
+	if slices.Contains(calls, call) {
+		return &fs.PathError{Op: call, Path: "disk", Err: err}
 	}
 	return nil
 }

@@ -165,19 +165,15 @@ func writeAll(t testing.TB, path string, b []byte) {
 	}
 }
 
-// flip changes one bit of a file.
-func flip(t testing.TB, path string, offset int64) {
-	t.Helper()
-	b := readAll(t, path)
-	b[offset] ^= 0x10
-	writeAll(t, path, b)
-}
-
 // await polls until the condition holds.
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline, tick := time.After(20*time.Second), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}

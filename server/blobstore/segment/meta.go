@@ -108,10 +108,10 @@ func createMeta(fsys files) (identity, error) {
 	return m.identity()
 }
 
-// errNewer is the error of a store that a newer program wrote.
-type errNewer struct{ version int }
+// newerError is the error of a store that a newer program wrote.
+type newerError struct{ version int }
 
-func (e errNewer) Error() string {
+func (e newerError) Error() string {
 	return fmt.Sprintf("store has format version %d and this program knows up to version %d: use a newer larder, or another directory", e.version, formatVersion)
 }
 
@@ -120,11 +120,11 @@ func (e errNewer) Error() string {
 func parseMeta(b []byte) (identity, error) {
 	half := len(b) / 2
 	id, first := parseMetaLine(b[:half])
-	if first == nil || errors.As(first, new(errNewer)) {
+	if first == nil || errors.As(first, new(newerError)) {
 		return id, first
 	}
 	id, err := parseMetaLine(b[half:])
-	if err == nil || errors.As(err, new(errNewer)) {
+	if err == nil || errors.As(err, new(newerError)) {
 		return id, err
 	}
 	return identity{}, fmt.Errorf("%s is damaged: %w", metaName, first)
@@ -139,7 +139,7 @@ func parseMetaLine(line []byte) (identity, error) {
 	case m.Format != metaFormat:
 		return identity{}, fmt.Errorf("format is %.40q, not %q", m.Format, metaFormat)
 	case m.Version > formatVersion:
-		return identity{}, errNewer{m.Version}
+		return identity{}, newerError{m.Version}
 	case m.Checksum != m.sum():
 		return identity{}, fmt.Errorf("checksum is %.40q, not %q", m.Checksum, m.sum())
 	case m.Version < 1:

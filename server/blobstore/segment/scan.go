@@ -58,12 +58,11 @@ func (sc *scanner) record(off int64, res *scanned) (int64, error) {
 	if err != nil || off+h.recordLen() > sc.size {
 		return sc.nextMagic(off + recordAlign)
 	}
-	e, end := entryOf(0, &h, off), off+h.recordLen()
 	tag, err := h.tag(sc.key)
 	if err != nil {
-		return end, nil
+		return 0, fmt.Errorf("record at %d: %w", off, err) // no writer makes such a key
 	}
-	e[0] = tag
+	e, end := entryOf(tag, &h, off), off+h.recordLen()
 	ok, err := sc.intact(off, &h)
 	switch {
 	case err != nil:

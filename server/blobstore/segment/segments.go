@@ -29,9 +29,9 @@ func (s *segments) ordered() []*segment {
 	return slices.SortedFunc(maps.Values(s.all()), func(a, b *segment) int { return cmp.Compare(a.id, b.id) })
 }
 
-func (s *segments) add(new ...*segment) {
+func (s *segments) add(segs ...*segment) {
 	s.change(func(m map[uint32]*segment) {
-		for _, n := range new {
+		for _, n := range segs {
 			m[n.id] = n
 		}
 	})
