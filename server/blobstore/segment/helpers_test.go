@@ -165,6 +165,14 @@ func writeAll(t testing.TB, path string, b []byte) {
 	}
 }
 
+// flip changes one bit of a file.
+func flip(t testing.TB, path string, offset int64) {
+	t.Helper()
+	b := readAll(t, path)
+	b[offset] ^= 0x10
+	writeAll(t, path, b)
+}
+
 // await polls until the condition holds.
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
