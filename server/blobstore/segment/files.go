@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // files is the part of a file system that a store uses, all names in its one
@@ -92,6 +94,12 @@ func (f osFile) size() (int64, error) {
 }
 
 func (f osFile) truncate(size int64) error { return f.Truncate(size) }
+
+func (f osFile) mmap(n int64) ([]byte, error) {
+	return unix.Mmap(int(f.Fd()), 0, int(n), unix.PROT_READ, unix.MAP_SHARED)
+}
+
+func (f osFile) munmap(mem []byte) error { return unix.Munmap(mem) }
 
 // isFull reports whether the error says that the disk, or the user's part of
 // it, is full.

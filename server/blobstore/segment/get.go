@@ -20,13 +20,13 @@ func (s *Store) Get(ctx context.Context, key blobstore.Key) (blobstore.Reader, e
 		return nil, err
 	}
 	defer s.leave()
-	tag, want := s.ident.key.tag(&key), wantedSize(&key)
+	tag, want, minute := s.ident.key.tag(&key), wantedSize(&key), s.minute()
 	for range lookupTries {
-		sl, ok := s.index.touch(tag, want, s.minute())
+		sl, ok := s.index.touch(tag, want, minute)
 		if !ok {
 			return nil, blobstore.ErrNotFound
 		}
-		r, err := s.openAt(ctx, &key, sl)
+		r, err := s.openAt(ctx, &key, sl, minute)
 		if !errors.Is(err, errGone) {
 			return r, err
 		}
@@ -45,7 +45,7 @@ func wantedSize(key *blobstore.Key) int64 {
 
 // openAt opens the blob that the index says is there. errGone says that it is
 // somewhere else by now, or nowhere.
-func (s *Store) openAt(ctx context.Context, key *blobstore.Key, sl slot) (blobstore.Reader, error) {
+func (s *Store) openAt(ctx context.Context, key *blobstore.Key, sl slot, minute uint32) (blobstore.Reader, error) {
 	seg := s.segs.get(sl.loc.segment())
 	if seg == nil {
 		return nil, errGone
@@ -57,7 +57,7 @@ func (s *Store) openAt(ctx context.Context, key *blobstore.Key, sl slot) (blobst
 		return nil, fmt.Errorf("%w: %w", blobstore.ErrUnavailable, err)
 	}
 	r := &reader{s: s, ctx: ctx, seg: seg, key: *key, slot: sl}
-	if err := r.open(); err != nil {
+	if err := r.open(minute); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Store) openAt(ctx context.Context, key *blobstore.Key, sl slot) (blobst
 }
 
 // open reads the header, and with it all of a small record.
-func (r *reader) open() error {
+func (r *reader) open(minute uint32) error {
 	head := keyHeaderLen(&r.key)
 	want := head
 	if size := r.slot.size(); size <= blobstore.ReadBlock {
@@ -73,7 +73,7 @@ func (r *reader) open() error {
 	}
 	r.buf = r.s.buffers.get(int(want))
 	b := r.buf.b[:want]
-	n, err := r.seg.f.ReadAt(b, r.slot.loc.offset())
+	n, err := r.seg.readSmall(b, r.slot.loc.offset(), minute)
 	if err != nil && err != io.EOF {
 		return r.failed(err)
 	}

@@ -140,7 +140,7 @@ func (s *Store) newSegment(single bool) (*segment, error) {
 		_ = s.fsys.remove(seg.name())
 		return nil, s.writeError(err)
 	}
-	seg.tail, seg.entries = dataStart, []footEntry{}
+	seg.tail, seg.entries, seg.mapLen = dataStart, []footEntry{}, s.segmentBytes
 	seg.attach(f, s.fds)
 	seg.refs.Add(1)
 	s.segs.add(seg)

@@ -168,6 +168,7 @@ func (s *Store) readSource(f file, number uint32, buf []byte) (*source, error) {
 	if src.seg.state == stateGone {
 		return nil, nil
 	}
+	src.seg.mapLen = max(size, s.segmentBytes)
 	src.seg.attach(f, s.fds)
 	return src, nil
 }

@@ -121,6 +121,10 @@ type segment struct {
 	removed atomic.Bool
 	// lastUse is the fd cache's clock.
 	lastUse atomic.Int64
+	// hot is the open file's mapping, of mapLen bytes, if it was wanted yet.
+	hot        atomic.Pointer[hotPages]
+	mapLen     int64
+	unmappable atomic.Bool
 
 	// Under log.mu.
 	state   segmentState
@@ -205,13 +209,13 @@ func (s *segment) release(cache *fdCache) {
 
 // closeIdle closes the file if nobody uses it. Either openMu is held or the
 // segment is removed, so that nobody opens it meanwhile.
-func (s *segment) closeIdle(state int64, cache *fdCache) bool {
+func (s *segment) closeIdle(state int64, cache *fdCache) {
 	if !s.refs.CompareAndSwap(0, state) {
-		return false
+		return
 	}
+	s.unmapHot()
 	s.f.Close()
 	cache.closed(s)
-	return true
 }
 
 // retire lets the file be closed by its last user, and by nobody opened again.
