@@ -79,6 +79,19 @@ type Reader interface {
 	SeekTo(offset int64) error
 }
 
+// MappedReader is a Reader that can have its bytes in memory without reading
+// them, at times.
+type MappedReader interface {
+	Reader
+	// Mapped returns the next n stored bytes as the file's own pages, if the store
+	// checked them so lately that it vouches for them; otherwise nil, and they must
+	// be read. They are for the system to send, with a write to a socket, and for
+	// nothing else: they are memory that the disk may fail to bring, which ends a
+	// program that looks at it and not one that writes it. They are good until
+	// Close.
+	Mapped(n int64) []byte
+}
+
 // ReadBlock is the size in bytes at whose multiples reads are cheapest.
 const ReadBlock = 64 << 10
 

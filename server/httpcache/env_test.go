@@ -47,6 +47,14 @@ type env struct {
 func start(t *testing.T, opts Options) *env {
 	t.Helper()
 	store := &faultyStore{Store: memory.New(memory.Options{})}
+	e := startOver(t, store, opts)
+	e.store = store
+	return e
+}
+
+// startOver is start with a store of the test's own.
+func startOver(t *testing.T, store blobstore.Store, opts Options) *env {
+	t.Helper()
 	opts.Store = store
 	if opts.SpoolDir == "" {
 		opts.SpoolDir = t.TempDir()
@@ -58,7 +66,7 @@ func start(t *testing.T, opts Options) *env {
 	t.Cleanup(srv.Close)
 	tr := &http.Transport{DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &env{t, srv.URL, store, &http.Client{Transport: tr}, h}
+	return &env{t: t, url: srv.URL, cl: &http.Client{Transport: tr}, h: h}
 }
 
 // answer is a response that was read to its end.

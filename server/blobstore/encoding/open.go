@@ -148,6 +148,15 @@ func (c *stored) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Mapped returns the content for the system to send it, if nothing was read yet
+// and the store has it so (blobstore.MappedReader).
+func (c *stored) Mapped() []byte {
+	if r, ok := c.r.(blobstore.MappedReader); ok && c.left == c.length {
+		return r.Mapped(c.length)
+	}
+	return nil
+}
+
 func (c *stored) Close() error  { return c.r.Close() }
 func (c *stored) Size() int64   { return c.r.Size() }
 func (c *stored) Length() int64 { return c.length }

@@ -25,6 +25,17 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Mapped counts the bytes as read when they are about to be sent.
+func (r *reader) Mapped(n int64) []byte {
+	inner, ok := r.inner.(blobstore.MappedReader)
+	if !ok {
+		return nil
+	}
+	b := inner.Mapped(n)
+	r.read.Add(float64(len(b)))
+	return b
+}
+
 func (r *reader) SeekTo(offset int64) error    { return r.inner.SeekTo(offset) }
 func (r *reader) Close() error                 { return r.inner.Close() }
 func (r *reader) Size() int64                  { return r.inner.Size() }

@@ -310,6 +310,7 @@ func (s *Store) renumber(old *segment, e *footEntry) bool {
 	}
 	moved := newSegment(s.fsys, s.head.next, old.segmentHead, s.ident.key)
 	moved.state, moved.tail, moved.alloc, moved.punched, moved.records = stateSealed, old.tail, old.alloc, old.punched, old.records
+	moved.mapLen = old.mapLen
 	if err := s.fsys.rename(old.name(), moved.name()); err != nil {
 		s.log.Warn("segment cannot be renamed", "segment", old.name(), "error", err)
 		return false

@@ -101,6 +101,14 @@ func (f osFile) mmap(n int64) ([]byte, error) {
 
 func (f osFile) munmap(mem []byte) error { return unix.Munmap(mem) }
 
+func (f osFile) modified() (int64, error) {
+	i, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return i.ModTime().UnixNano(), nil
+}
+
 // isFull reports whether the error says that the disk, or the user's part of
 // it, is full.
 func isFull(err error) bool {

@@ -87,6 +87,7 @@ func (r *reader) open(minute uint32) error {
 	}
 	r.data = r.slot.loc.offset() + head
 	r.stored, r.size, r.encoding = h.stored, h.logical, blobstore.Encoding(h.encoding)
+	r.watch(minute)
 	return r.holdWhole(b[head:n])
 }
 

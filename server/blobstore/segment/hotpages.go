@@ -25,6 +25,8 @@ type mapper interface {
 	// mmap maps the first n bytes for reading; the file may be shorter.
 	mmap(n int64) ([]byte, error)
 	munmap(mem []byte) error
+	// modified is when the file was last written to, in nanoseconds.
+	modified() (int64, error)
 }
 
 func newHotPages(mem []byte) *hotPages {
@@ -78,6 +80,9 @@ func copyMapped(dst, src []byte) (ok bool) {
 // readSmall is ReadAt for a record that may be hot. The segment must be held
 // by acquire.
 func (s *segment) readSmall(p []byte, offset int64, minute uint32) (int, error) {
+	if s.single {
+		return s.f.ReadAt(p, offset)
+	}
 	hot := s.hot.Load()
 	if hot != nil && hot.read(p, offset, minute) {
 		return len(p), nil
@@ -92,10 +97,13 @@ func (s *segment) readSmall(p []byte, offset int64, minute uint32) (int, error) 
 	return n, err
 }
 
-// mapHot maps the segment's file, once.
+// mapHot maps the segment's file, once. The segment must be held by acquire.
 func (s *segment) mapHot() *hotPages {
+	if hot := s.hot.Load(); hot != nil {
+		return hot
+	}
 	m, ok := s.f.(mapper)
-	if !ok || s.single || s.unmappable.Load() {
+	if !ok || s.unmappable.Load() {
 		return nil
 	}
 	s.openMu.Lock()

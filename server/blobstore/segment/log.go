@@ -180,7 +180,7 @@ func (s *Store) createSingle(n, total int64) (place, error) {
 		s.drop(seg)
 		return place{}, s.writeError(err)
 	}
-	seg.alloc, seg.tail, seg.pins, seg.records = total, dataStart+n, 1, 1
+	seg.alloc, seg.tail, seg.pins, seg.records, seg.mapLen = total, dataStart+n, 1, 1, total
 	return place{seg: seg, offset: dataStart, length: n}, nil
 }
 

@@ -35,7 +35,11 @@ type reader struct {
 	tableBuf *buffer
 	table    []byte
 	tableAt  int64
+
+	watched watched
 }
+
+var _ blobstore.MappedReader = (*reader)(nil)
 
 func (r *reader) Size() int64                  { return r.size }
 func (r *reader) StoredSize() int64            { return r.stored }
@@ -128,6 +132,7 @@ func (r *reader) readBlocks(p []byte, at int64) error {
 	if !crcMatches(p, crcs) {
 		return r.corrupt(fmt.Sprintf("data from byte %d does not match its checksum", at))
 	}
+	r.noteChecked(at, int64(len(p)))
 	return nil
 }
 

@@ -75,6 +75,7 @@ type Store struct {
 	segs    segments
 	fds     *fdCache
 	buffers buffers
+	checked checkedRecords
 	head    appendLog
 	room    room
 	order   ordering
