@@ -163,12 +163,21 @@ func (s *server) newGRPC(secure *tls.Config) *grpc.Server {
 
 // newHTTP returns the HTTP server: the cache, and the pages about it.
 func (s *server) newHTTP(secure *tls.Config, cache http.Handler, reg *prometheus.Registry) *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("/", cache)
-	mux.Handle("/status", httpcache.StatusHandler(s.store.Stats, readVersion().build()))
-	mux.Handle("/healthz", httpcache.HealthHandler(s.healthy))
-	mux.Handle("/readyz", httpcache.HealthHandler(s.healthy))
-	mux.Handle("/metrics", httpcache.MetricsHandler(reg, s.log))
+	pages := map[string]http.Handler{
+		"/status":  httpcache.StatusHandler(s.store.Stats, readVersion().build()),
+		"/healthz": httpcache.HealthHandler(s.healthy),
+		"/readyz":  httpcache.HealthHandler(s.healthy),
+		"/metrics": httpcache.MetricsHandler(reg, s.log),
+	}
+	// An http.ServeMux would answer instance names that it finds untidy with a
+	// redirection.
+	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if page, ok := pages[r.URL.Path]; ok {
+			page.ServeHTTP(w, r)
+			return
+		}
+		cache.ServeHTTP(w, r)
+	})
 	return &http.Server{
 		Handler:           s.watch.HTTP(s.gate.handler(mux)),
 		TLSConfig:         secure,

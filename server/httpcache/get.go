@@ -16,6 +16,18 @@ import (
 
 const octetStream = "application/octet-stream"
 
+// sizeHeaderKey is sizeHeader as http.Header has it. Values under keys that are
+// known to be so are put into the map as they are: finding the form of a key
+// takes longer than finding a blob.
+const sizeHeaderKey = "X-Digest-Sizebytes"
+
+// The values of headers that are always the same. Nobody writes to them.
+var (
+	varyEncoding    = []string{"Accept-Encoding"}
+	bytesUnit       = []string{"bytes"}
+	octetStreamType = []string{octetStream}
+)
+
 // representation is what a response carries.
 type representation struct {
 	content io.Reader
@@ -34,7 +46,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, t target) (err err
 		w.Header().Set("Vary", "Accept, Accept-Encoding")
 		err = h.getAction(w, r, t)
 	} else {
-		w.Header().Set("Vary", "Accept-Encoding")
+		w.Header()["Vary"] = varyEncoding
 		err = h.getBlob(w, r, t)
 	}
 	if errors.Is(err, blobstore.ErrNotFound) {
@@ -64,10 +76,10 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	p := representation{encoding: e, contentType: octetStream}
 	if t.kind == blobstore.CAS {
 		p.etag = etag(key.Digest.Hex(), e)
-		w.Header().Set("X-Digest-SizeBytes", strconv.FormatInt(c.Size(), 10))
+		w.Header()[sizeHeaderKey] = []string{strconv.FormatInt(c.Size(), 10)}
 	}
 	if t.kind == blobstore.CAS && e == blobstore.Identity {
-		w.Header().Set("Accept-Ranges", "bytes")
+		w.Header()["Accept-Ranges"] = bytesUnit
 	}
 	if ifRange := r.Header.Get("If-Range"); ranged && (ifRange == "" || ifRange == p.etag) {
 		if c, err = h.reopen(w, r, key, c, &p); err != nil {
@@ -145,6 +157,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, p representati
 		return err
 	}
 	p.writeHeader(w)
+	if n < smallBufferSize && n < len(buf) {
+		_, _ = w.Write(buf[:n]) // what fits a socket's buffer cannot stall
+		return nil
+	}
 	out := &paced{w, h.newPace(w, r)}
 	defer out.pace.doneWriting()
 	if _, err := out.Write(buf[:n]); err != nil || n < len(buf) {
@@ -209,15 +225,17 @@ func (h *Handler) sendMapped(w http.ResponseWriter, r *http.Request, b []byte) {
 
 func (p *representation) writeHeader(w http.ResponseWriter) {
 	hd := w.Header()
-	hd.Set("Content-Type", p.contentType)
+	if hd["Content-Type"] = octetStreamType; p.contentType != octetStream {
+		hd["Content-Type"] = []string{p.contentType}
+	}
 	if p.length >= 0 {
-		hd.Set("Content-Length", strconv.FormatInt(p.length, 10))
+		hd["Content-Length"] = []string{strconv.FormatInt(p.length, 10)}
 	}
 	if p.encoding != blobstore.Identity {
 		hd.Set("Content-Encoding", p.encoding.String())
 	}
 	if p.etag != "" {
-		hd.Set("Etag", p.etag)
+		hd["Etag"] = []string{p.etag}
 	}
 	if p.part == "" {
 		w.WriteHeader(http.StatusOK)

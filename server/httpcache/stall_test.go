@@ -176,7 +176,7 @@ func TestServerLimitsStay(t *testing.T) {
 func TestResponseLeavesNoDeadline(t *testing.T) {
 	t.Parallel()
 	e := start(t, Options{})
-	path := casPath(e.keep(text(10), blobstore.Identity))
+	path := casPath(e.keep(text(smallBufferSize), blobstore.Identity))
 	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	e.h.ServeHTTP(d, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
 	checkDeadlines(t, d.write, 1)
