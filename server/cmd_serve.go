@@ -134,7 +134,7 @@ func newServer(ctx context.Context, cfg *config, sys system, log *slog.Logger) (
 	})
 	cache := httpcache.New(httpcache.Options{
 		Store: store, ActionCache: actions, Namespace: space, ReadOnly: cfg.ReadOnly,
-		MaxBlobSize: cfg.maxBlobSize(), SkipACValidation: cfg.DisableHTTPACValidation, Logger: s.log,
+		MaxBlobSize: cfg.maxBlobSize(), SkipACValidation: cfg.DisableHTTPACValidation, SpoolDir: cfg.Dir, Logger: s.log,
 	})
 	s.watch = insight.New(insight.Options{
 		Registerer: reg, Logger: s.log, AccessLog: cfg.accessLog(sys.stderr), Buckets: cfg.durationBuckets(),

@@ -73,7 +73,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}
-	http.Error(w, err.Error(), code)
+	message := err.Error()
+	if errors.As(err, new(*actioncache.InvalidError)) {
+		message += "\nhint: /ac/ takes action results of the Remote Execution API only; --disable_http_ac_validation lets it take anything, as compiler caches need"
+	}
+	http.Error(w, message, code)
 }
 
 // abort ends a response that has begun and cannot be completed: the client

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/larder-build/larder/internal/digest"
 )
 
 // HTTP makes a handler tell of its requests.
@@ -39,7 +41,8 @@ type class struct {
 	instance, digest string
 }
 
-// classify splits [/instance]/{cas,ac}/hash and knows the other pages.
+// classify splits [/instance]/{cas,ac}[/function]/hash and knows the other
+// pages.
 func classify(path string) class {
 	switch path {
 	case "/status", "/metrics", "/healthz", "/readyz":
@@ -47,6 +50,9 @@ func classify(path string) class {
 	}
 	dir, hash, _ := cutLast(path)
 	instance, kind, ok := cutLast(dir)
+	if _, named := digest.FunctionOfName(kind); named {
+		instance, kind, ok = cutLast(instance)
+	}
 	if !ok || kind != "cas" && kind != "ac" {
 		return class{name: "elsewhere"}
 	}

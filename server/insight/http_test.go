@@ -235,3 +235,21 @@ func TestWaitIdle(t *testing.T) {
 		}
 	})
 }
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]class{
+		"/cas/ab":               {name: "/cas", digest: "ab"},
+		"/ac/ab":                {name: "/ac", digest: "ab"},
+		"/team/x/ac/ab":         {name: "/ac", instance: "team/x", digest: "ab"},
+		"/cas/blake3/ab":        {name: "/cas", digest: "ab"},
+		"/team/cas/sha256/ab":   {name: "/cas", instance: "team", digest: "ab"},
+		"/team/cas/whatever/ab": {name: "elsewhere"},
+		"/":                     {name: "elsewhere"},
+		"/healthz":              {name: "/healthz", probe: true},
+	} {
+		if got := classify(path); got != want {
+			t.Errorf("%s: %+v, want %+v", path, got, want)
+		}
+	}
+}
