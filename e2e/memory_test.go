@@ -30,7 +30,7 @@ const (
 	// uploadChunk is what one message carries.
 	uploadChunk = 1 << 20
 	// uploadRoom is the disk that the test needs, with some to spare.
-	uploadRoom = uploaders*uploadBytes + 4<<30
+	uploadRoom = uploaders*uploadBytes + 1<<30
 )
 
 // TestMemoryOfUploads lets 64 clients upload 256 MiB each at once, and expects
