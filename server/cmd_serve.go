@@ -163,8 +163,10 @@ func (s *server) newGRPC(secure *tls.Config) *grpc.Server {
 
 // newHTTP returns the HTTP server: the cache, and the pages about it.
 func (s *server) newHTTP(secure *tls.Config, cache http.Handler, reg *prometheus.Registry) *http.Server {
+	build := readVersion().build()
 	pages := map[string]http.Handler{
-		"/status":  httpcache.StatusHandler(s.store.Stats, readVersion().build()),
+		"/":        httpcache.IndexHandler(build),
+		"/status":  httpcache.StatusHandler(s.store.Stats, build),
 		"/healthz": httpcache.HealthHandler(s.healthy),
 		"/readyz":  httpcache.HealthHandler(s.healthy),
 		"/metrics": httpcache.MetricsHandler(reg, s.log),

@@ -93,6 +93,27 @@ func newStatus(s blobstore.Stats, build Build, started time.Time) status {
 	return st
 }
 
+// IndexHandler serves /, for who opens the address in a browser: what this is
+// and what there is to see.
+func IndexHandler(build Build) http.Handler {
+	text := []byte("Larder " + build.Version + `, a build cache.
+
+GET, HEAD, PUT ` + pathForm + `
+
+/status    the store, as JSON
+/metrics   for Prometheus
+/healthz   is it alive?
+/readyz    does it serve?
+`)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !readOnlyMethod(w, r) {
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(text) // a client that went away is its own affair
+	})
+}
+
 // HealthHandler serves /healthz and /readyz. The first says that the process
 // lives; the second, and the first with ?ready, that it can serve: ready then
 // returns nil, else why not, which is answered with 503. A nil ready is always

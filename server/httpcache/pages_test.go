@@ -51,6 +51,18 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	h := IndexHandler(Build{Version: "v1"})
+	w := ask(h, http.MethodGet, "/")
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Larder v1") || !strings.Contains(w.Body.String(), "/status") {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
+	if w := ask(h, http.MethodPut, "/"); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("PUT: %d", w.Code)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	starting := HealthHandler(func() error { return errors.New("reading the index") })

@@ -45,7 +45,7 @@ type class struct {
 // pages.
 func classify(path string) class {
 	switch path {
-	case "/status", "/metrics", "/healthz", "/readyz":
+	case "/", "/status", "/metrics", "/healthz", "/readyz":
 		return class{name: path, probe: true}
 	}
 	dir, hash, _ := cutLast(path)

@@ -245,7 +245,7 @@ func TestClassify(t *testing.T) {
 		"/cas/blake3/ab":        {name: "/cas", digest: "ab"},
 		"/team/cas/sha256/ab":   {name: "/cas", instance: "team", digest: "ab"},
 		"/team/cas/whatever/ab": {name: "elsewhere"},
-		"/":                     {name: "elsewhere"},
+		"/":                     {name: "/", probe: true},
 		"/healthz":              {name: "/healthz", probe: true},
 	} {
 		if got := classify(path); got != want {
