@@ -74,12 +74,14 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	}
 	defer func() { c.Close() }()
 	p := representation{encoding: e, contentType: octetStream}
-	if t.kind == blobstore.CAS {
+	switch {
+	case t.kind != blobstore.CAS:
+	case e == blobstore.Identity:
 		p.etag = etag(key.Digest.Hex(), e)
-		w.Header()[sizeHeaderKey] = []string{strconv.FormatInt(c.Size(), 10)}
-	}
-	if t.kind == blobstore.CAS && e == blobstore.Identity {
 		w.Header()["Accept-Ranges"] = bytesUnit
+	default:
+		p.etag = etag(key.Digest.Hex(), e)
+		w.Header()[sizeHeaderKey] = []string{strconv.FormatInt(c.Size(), 10)} // which Content-Length does not tell
 	}
 	if ifRange := r.Header.Get("If-Range"); ranged && (ifRange == "" || ifRange == p.etag) {
 		if c, err = h.reopen(w, r, key, c, &p); err != nil {

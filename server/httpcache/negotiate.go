@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,12 +43,19 @@ func weight(params string) int {
 	return 1000
 }
 
+// mattersHere tells whether an Accept-Encoding line can lead to anything but
+// identity: one that only lists encodings that are not served here cannot.
+func mattersHere(line string) bool {
+	line = strings.ToLower(line)
+	return strings.Contains(line, "zstd") || strings.Contains(line, "identity") || strings.Contains(line, "*")
+}
+
 // acceptedEncoding chooses the form of the response's body. A client that lists
 // zstd gets it unless it prefers identity; one that says nothing, or "*", gets
 // identity.
 func acceptedEncoding(r *http.Request) (blobstore.Encoding, error) {
 	lines := r.Header.Values("Accept-Encoding")
-	if len(lines) == 0 {
+	if !slices.ContainsFunc(lines, mattersHere) {
 		return blobstore.Identity, nil
 	}
 	q := parseQualities(lines)
