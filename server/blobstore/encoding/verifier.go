@@ -162,8 +162,11 @@ func newStream(ctx context.Context, c *check) *stream {
 
 func (s *stream) decode(ctx context.Context, c *check, r io.Reader) error {
 	err := decodeTo(ctx, shared().stream, c, r)
-	if err == nil || ctx.Err() != nil {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx) // not that the pipe was closed because of it
 	}
 	return asMismatch(c.spec.Key, err)
 }
