@@ -49,7 +49,7 @@ go mod tidy -diff
 go mod verify
 
 step "golangci-lint"
-tool golangci-lint run
+tool golangci-lint run --allow-serial-runners # another checkout may be at it
 
 step "govulncheck"
 # The list of known vulnerabilities is on the net; where that cannot be
