@@ -344,7 +344,9 @@ func TestVerifierContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel(gone)
-	_, err := v.Write(data[len(data)/2:])
+	// Not all of it: what is complete may be found right before the end of the
+	// context is noticed.
+	_, err := v.Write(data[len(data)/2 : len(data)-10])
 	if err == nil {
 		err = v.Finish()
 	}
