@@ -249,6 +249,35 @@ func TestStreamAccessLog(t *testing.T) {
 	check(t, got[1], map[string]any{"method": "/google.bytestream.ByteStream/Write", "instance": nil, "digest": helloHash + "/5", "code": "OK", "received": float64(3 * one)})
 }
 
+// What a client wrote does not fill the log.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1<<20)
+	action := &repb.Digest{Hash: long}
+	name := long + "/blobs/" + helloHash + "/5"
+	for _, c := range []struct {
+		method string
+		req    proto.Message
+	}{
+		{"/build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingBlobs", &repb.FindMissingBlobsRequest{InstanceName: long}},
+		{"/build.bazel.remote.execution.v2.ActionCache/GetActionResult", &repb.GetActionResultRequest{InstanceName: long, ActionDigest: action}},
+		{"/google.bytestream.ByteStream/Read", &bspb.ReadRequest{ResourceName: name}},
+		{"/google.bytestream.ByteStream/Read", &bspb.ReadRequest{ResourceName: long}},
+	} {
+		wire, err := proto.Marshal(c.req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, req := range []any{c.req, rawMessage(wire)} {
+			var r record
+			r.readMessage(c.method, req)
+			if len(r.instance)+len(r.digest) > 2000 {
+				t.Errorf("%s, a %T: instance of %d bytes, digest of %d", c.method, req, len(r.instance), len(r.digest))
+			}
+		}
+	}
+}
+
 // rawMessage is a message that was not parsed, as package codec has them.
 type rawMessage []byte
 

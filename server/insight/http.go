@@ -16,6 +16,10 @@ func (i *Insight) HTTP(next http.Handler) http.Handler {
 		m := i.method(&i.http, methodKey{verb(req.Method), class.name}, class.probe)
 		start := m.begin()
 		watched := &watchedResponse{ResponseWriter: w}
+		body := &watchedBody{ReadCloser: req.Body}
+		if i.log != nil && req.Body != http.NoBody {
+			req.Body = body
+		}
 		completed := false
 		defer func() {
 			code := watched.status()
@@ -26,7 +30,7 @@ func (i *Insight) HTTP(next http.Handler) http.Handler {
 			if i.log == nil {
 				return
 			}
-			rec := record{peer: req.RemoteAddr, instance: class.instance, digest: class.digest, sent: watched.sent, received: max(req.ContentLength, 0)}
+			rec := record{peer: req.RemoteAddr, instance: class.instance, digest: class.digest, sent: watched.sent, received: body.received}
 			rec.write(req.Context(), i.log, m, strconv.Itoa(code), took, nil)
 		}()
 		next.ServeHTTP(watched, req)
@@ -75,6 +79,18 @@ func verb(method string) string {
 		return method
 	}
 	return "other"
+}
+
+// watchedBody counts what was read of a request's body.
+type watchedBody struct {
+	io.ReadCloser
+	received int64
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.received += int64(n)
+	return n, err
 }
 
 // watchedResponse notes the status and counts the bytes of the body.

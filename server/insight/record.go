@@ -61,9 +61,9 @@ func (r *record) readContext(ctx context.Context) {
 	if err := proto.Unmarshal([]byte(values[0]), &md); err != nil {
 		return // the client's statement about itself, not worth failing for
 	}
-	r.invocation = md.GetToolInvocationId()
+	r.invocation = limited(md.GetToolInvocationId())
 	if t := md.GetToolDetails(); t != nil {
-		r.tool = strings.TrimSuffix(t.GetToolName()+"/"+t.GetToolVersion(), "/")
+		r.tool = limited(strings.TrimSuffix(t.GetToolName()+"/"+t.GetToolVersion(), "/"))
 	}
 }
 
@@ -85,10 +85,10 @@ func (r *record) readMessage(method string, req any) {
 	case "ByteStream":
 		r.readResourceName(string(first))
 	case "ActionCache":
-		r.instance = string(first)
+		r.instance = limited(string(first))
 		r.digest = digestText(second)
 	case "ContentAddressableStorage", "Capabilities":
-		r.instance = string(first)
+		r.instance = limited(string(first))
 	}
 }
 
@@ -98,10 +98,10 @@ func (r *record) readGenerated(req any) {
 		r.readResourceName(m.GetResourceName())
 	}
 	if m, ok := req.(interface{ GetInstanceName() string }); ok {
-		r.instance = m.GetInstanceName()
+		r.instance = limited(m.GetInstanceName())
 	}
 	if m, ok := req.(interface{ GetActionDigest() *repb.Digest }); ok && m.GetActionDigest() != nil {
-		r.digest = fmt.Sprintf("%s/%d", m.GetActionDigest().GetHash(), m.GetActionDigest().GetSizeBytes())
+		r.digest = fmt.Sprintf("%s/%d", limited(m.GetActionDigest().GetHash()), m.GetActionDigest().GetSizeBytes())
 	}
 }
 
@@ -109,11 +109,11 @@ func (r *record) readGenerated(req any) {
 // none.
 func (r *record) readResourceName(name string) {
 	if w, err := resourcename.ParseWrite(name); err == nil {
-		r.instance, r.digest = w.Instance, w.Digest.String()
+		r.instance, r.digest = limited(w.Instance), w.Digest.String()
 		return
 	}
 	if read, err := resourcename.ParseRead(name); err == nil {
-		r.instance, r.digest = read.Instance, read.Digest.String()
+		r.instance, r.digest = limited(read.Instance), read.Digest.String()
 		return
 	}
 	r.digest = limited(name)

@@ -46,7 +46,7 @@ func (s *Server) getActionResult(ctx context.Context, req *codec.Request) (any, 
 	}
 	result, err := s.opts.ActionCache.Get(ctx, actioncache.Request{Instance: m.Instance, Action: action, Inline: inline})
 	if err != nil {
-		return nil, statusErr(err)
+		return nil, statusOf(action, err)
 	}
 	return codec.NewResponse(result), nil
 }

@@ -144,7 +144,7 @@ func (w *treeWalk) fail(err error) error {
 	if errors.Is(err, merkle.ErrPath) {
 		return invalidField("page_token", err)
 	}
-	return statusErr(err)
+	return statusOf(w.root, err)
 }
 
 // appendBlob appends the content of a blob of the CAS.

@@ -41,7 +41,7 @@ func (s *Server) read(req *codec.Request, stream grpc.ServerStream) error {
 		Encoding: blobstore.Encoding(name.Encoding), Offset: m.Offset, Limit: m.Limit,
 	})
 	if err != nil {
-		return statusErr(err)
+		return statusOf(name.Digest, err)
 	}
 	defer content.Close()
 	return s.sendContent(stream, content)

@@ -212,6 +212,21 @@ func TestRule16_NameHeader(t *testing.T) {
 	}
 }
 
+// TestNotFoundNamesItsSubject sees that a miss says of what, also if the store
+// does not.
+func TestNotFoundNamesItsSubject(t *testing.T) {
+	t.Parallel()
+	h := start(t, reapi.Options{})
+	h.store.set(func(s *faults) { s.getErr = blobstore.ErrNotFound })
+	d := sha256Of([]byte("absent"))
+	_, _, err := h.read(readRequest(d))
+	wantCode(t, err, codes.NotFound, d.Hash)
+	_, err = h.tree(&repb.GetTreeRequest{RootDigest: d})
+	wantCode(t, err, codes.NotFound, d.Hash)
+	_, err = h.ac.GetActionResult(h.ctx(), &repb.GetActionResultRequest{ActionDigest: d})
+	wantCode(t, err, codes.NotFound, d.Hash)
+}
+
 // TestRule32_ReadFailures sees that only a store that says so makes a
 // NOT_FOUND, which costs Bazel the build.
 func TestRule32_ReadFailures(t *testing.T) {

@@ -82,6 +82,15 @@ func toStatus(err error) *status.Status {
 	return status.New(codes.Internal, msg)
 }
 
+// statusOf is statusErr for an error about a blob or an action, which a store's
+// "not found" does not name.
+func statusOf(what fmt.Stringer, err error) error {
+	if errors.Is(err, blobstore.ErrNotFound) {
+		err = fmt.Errorf("%v: %w", what, err)
+	}
+	return statusErr(err)
+}
+
 // codecStatus is statusErr for a blob in a batch, which has a status of its
 // own.
 func codecStatus(err error) codec.Status {
