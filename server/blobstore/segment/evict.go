@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -206,8 +207,16 @@ func (v *victim) evict() bool {
 		// What was durable must not be lost to a power failure now.
 		v.s.log.Warn("carried-over blobs may not survive a power failure", "segment", v.seg.name())
 	}
-	for i := range entries {
-		v.forget(&entries[i])
+	return v.forgetAll()
+}
+
+// forgetAll takes all entries out of the index and drops the segment, unless
+// the store is closed meanwhile: then tombstones are missing.
+func (v *victim) forgetAll() bool {
+	for i := range v.entries {
+		if !v.forget(&v.entries[i]) {
+			return false
+		}
 	}
 	return v.s.dropEvicted(v.seg)
 }
@@ -255,19 +264,29 @@ func (v *victim) young(m meta) bool {
 	return v.s.opts.MinTTL > 0 && timeOf(v.now).Sub(timeOf(m.minute())) < v.s.opts.MinTTL
 }
 
-// forget takes an entry out of the index.
-func (v *victim) forget(e *footEntry) {
+// outlived reports whether the index has a copy of the record or a newer one.
+// A tombstone for the record would be one for the copy.
+func (v *victim) outlived(e *footEntry) bool {
+	sl, ok := v.s.index.get(e.tag())
+	return ok && sl.loc != v.location(e)
+}
+
+// forget takes an entry out of the index. It answers false if the store is
+// closed and the entry may not go.
+func (v *victim) forget(e *footEntry) bool {
 	s := v.s
-	if !v.inOrder && (e.tombstone() || e.ac()) {
+	if !v.inOrder && (e.tombstone() || e.ac() && !v.outlived(e)) {
 		// An older record of the key may lie in an older segment, which stays.
-		_ = s.bury(e.tag(), e.version())
+		if err := s.bury(e.tag(), e.version()); errors.Is(err, blobstore.ErrClosed) {
+			return false
+		}
 	}
 	if e.tombstone() {
-		return
+		return true
 	}
 	old, ok := s.index.remove(e.tag(), v.location(e))
 	if !ok {
-		return
+		return true
 	}
 	stored := s.storedSize(e, v.location(e))
 	s.stored.Add(-stored)
@@ -280,6 +299,7 @@ func (v *victim) forget(e *footEntry) {
 		s.metrics.cutShort.Inc()
 	}
 	s.evictor.credit = min(s.evictor.credit+stored, s.creditLimit)
+	return true
 }
 
 // renumber keeps a large blob that was used, by giving its segment the number
@@ -288,6 +308,8 @@ func (v *victim) renumber(e *footEntry) bool {
 	s := v.s
 	sl, ok := v.live(e)
 	size := v.seg.tail
+	// A store without a limit of its own has no other bound of this.
+	s.evictor.credit = min(s.evictor.credit, s.room.disk.Load()/2)
 	if !ok || !v.worthKeeping(sl.meta) || s.evictor.credit < size {
 		return false
 	}

@@ -141,8 +141,7 @@ func (s *Store) newSegment(single bool) (*segment, error) {
 		return nil, s.writeError(err)
 	}
 	seg.tail, seg.entries, seg.mapLen = dataStart, []footEntry{}, s.segmentBytes
-	seg.attach(f, s.fds)
-	seg.refs.Add(1)
+	seg.attach(f, 1, s.fds)
 	s.segs.add(seg)
 	s.syncer.created()
 	return seg, nil

@@ -57,12 +57,13 @@ func (s *Store) Put(ctx context.Context, blobs []blobstore.Blob) []error {
 	defer s.leave()
 	b := batchPool.Get().(*batch)
 	defer func() { b.reset(); batchPool.Put(b) }()
-	wrote := false
+	wrote := false // or another does, who may not have synced it
 	for i := range blobs {
 		done, err := s.admit(&blobs[i])
 		switch {
 		case err != nil || done:
 			errs[i] = err
+			wrote = wrote || done
 		case len(blobs[i].Data) > s.batchBlob():
 			errs[i] = s.putLarge(ctx, &blobs[i])
 			wrote = true
@@ -184,8 +185,8 @@ func (s *Store) appendBatch(ctx context.Context, b *batch) error {
 	if _, err := p.seg.f.WriteAt(b.buf, p.offset); err != nil {
 		return s.writeError(err)
 	}
+	s.markDirty(p.seg) // before anybody takes it for written
 	s.publishBatch(b, p, version)
-	s.markDirty(p.seg)
 	return nil
 }
 

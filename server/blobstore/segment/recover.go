@@ -169,7 +169,7 @@ func (s *Store) readSource(f file, number uint32, buf []byte) (*source, error) {
 		return nil, nil
 	}
 	src.seg.mapLen = max(size, s.segmentBytes)
-	src.seg.attach(f, s.fds)
+	src.seg.attach(f, 0, s.fds)
 	return src, nil
 }
 
@@ -295,8 +295,11 @@ func (s *Store) dropDeadSingles(sources []*source) {
 }
 
 func (s *Store) firstEntry(src *source) (footEntry, error) {
-	if src.scanned {
+	if src.scanned && len(src.entries) > 0 {
 		return src.entries[0], nil
+	}
+	if src.scanned { // it could not be read
+		return footEntry{}, errBadFooter
 	}
 	entries, err := s.readEntries(nil, src.seg, &src.trailer, make([]byte, footerChunk), 0, min(1, src.trailer.count))
 	if err != nil || len(entries) == 0 {

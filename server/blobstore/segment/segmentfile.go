@@ -189,14 +189,14 @@ func (s *segment) reopen(cache *fdCache) error {
 	if err != nil {
 		return err
 	}
-	s.attach(f, cache)
+	s.attach(f, 0, cache)
 	return nil
 }
 
-// attach makes f the open file, of no users yet.
-func (s *segment) attach(f file, cache *fdCache) {
+// attach makes f the open file, of that many users.
+func (s *segment) attach(f file, users int64, cache *fdCache) {
 	s.f = f
-	s.refs.Store(0)
+	s.refs.Store(users)
 	cache.opened(s)
 }
 

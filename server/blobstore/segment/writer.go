@@ -348,12 +348,12 @@ func (w *writer) finishLarge() error {
 	if _, err := seg.f.WriteAt(h.append(nil, seg.mac, w.place.offset), w.place.offset); err != nil {
 		return s.writeError(err)
 	}
+	s.markDirty(seg) // before anybody takes it for written
 	used := h.recordLen()
 	if !s.publish(seg, w.tag, &h, w.place.offset) && seg.single {
 		used = 0
 	}
 	w.release(used)
-	s.markDirty(seg)
 	return nil
 }
 
