@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"syscall"
 
@@ -200,8 +199,9 @@ func mapped(r *http.Request, content io.Reader) []byte {
 	return nil
 }
 
-// mappedStep is how many mapped bytes are sent with one deadline. It is more
-// than net/http's buffers take, so that they go to the connection as they are.
+// mappedStep is how many mapped bytes are sent with one deadline, and the least:
+// what is left goes with the last. It is more than net/http's buffers take, so
+// that they go to the connection as they are.
 const mappedStep = 1 << 20
 
 // sendMapped sends what the store has mapped. It is not copied here, and was not
@@ -215,7 +215,13 @@ func (h *Handler) sendMapped(w http.ResponseWriter, r *http.Request, b []byte) {
 	if err := out.pace.conn.Flush(); err != nil {
 		return
 	}
-	for step := range slices.Chunk(b, mappedStep) {
+	for len(b) > 0 {
+		n := mappedStep
+		if len(b) < 2*mappedStep {
+			n = len(b)
+		}
+		step := b[:n]
+		b = b[n:]
 		if _, err := out.Write(step); err != nil {
 			if errors.Is(err, syscall.EFAULT) {
 				h.abort(r, fmt.Errorf("%w: %w", blobstore.ErrCorrupt, err))

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,6 +53,35 @@ func TestMappedBodies(t *testing.T) {
 	if got := e.do(http.MethodGet, path, nil); got.code != http.StatusNotFound {
 		t.Fatalf("GET of what was dropped: %d", got.code)
 	}
+}
+
+// A short rest of a mapped body would be copied into net/http's buffers, which
+// ends the program if the disk fails then.
+func TestMappedStepsAreLong(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{mappedStep, mappedStep + 1, 2*mappedStep - 1, 2 * mappedStep, 3*mappedStep + 5} {
+		w := &stepWriter{ResponseRecorder: httptest.NewRecorder()}
+		(&Handler{}).sendMapped(w, httptest.NewRequest(http.MethodGet, "/", nil), make([]byte, n))
+		sum := 0
+		for _, step := range w.steps {
+			if sum += step; step < mappedStep {
+				t.Errorf("a step of %d bytes, of %d", step, n)
+			}
+		}
+		if sum != n {
+			t.Errorf("%d bytes sent, of %d", sum, n)
+		}
+	}
+}
+
+type stepWriter struct {
+	*httptest.ResponseRecorder
+	steps []int
+}
+
+func (w *stepWriter) Write(p []byte) (int, error) {
+	w.steps = append(w.steps, len(p))
+	return len(p), nil
 }
 
 func vouched(t *testing.T, store blobstore.Store, d digest.Digest) bool {
