@@ -132,6 +132,7 @@ func newServer(ctx context.Context, cfg *config, sys system, log *slog.Logger) (
 		DrainUploads: cfg.DrainUploads, PartialTTL: cfg.PartialUploadsTTL, PartialBytes: int64(cfg.PartialUploadsMaxSize),
 		Logger: s.log, Registerer: reg,
 	})
+	s.store.OnNoSpace(s.reapi.GiveUpUpload)
 	cache := httpcache.New(httpcache.Options{
 		Store: store, ActionCache: actions, Namespace: space, ReadOnly: cfg.ReadOnly,
 		MaxBlobSize: cfg.maxBlobSize(), SkipACValidation: cfg.DisableHTTPACValidation, SpoolDir: cfg.Dir, Logger: s.log,

@@ -158,6 +158,10 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	}
 }
 
+// GiveUpUpload drops the upload that has waited longest to be resumed, and
+// answers false if none waits. A store that has no other room left asks for it.
+func (s *Server) GiveUpUpload() bool { return s.uploads.giveUp() }
+
 // Close drops the uploads that wait to be resumed. It must be called when no
 // RPC runs any more, and may be called twice.
 func (s *Server) Close() {

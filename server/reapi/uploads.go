@@ -197,6 +197,20 @@ func (t *uploads) drop(u *upload) {
 	u.abort()
 }
 
+// giveUp drops the upload that has been parked longest, for the room that it
+// holds, and answers false if none is parked.
+func (t *uploads) giveUp() bool {
+	t.mu.Lock()
+	if t.parked.Len() == 0 {
+		t.mu.Unlock()
+		return false
+	}
+	u := t.forgetOldest()
+	t.mu.Unlock()
+	t.drop(u)
+	return true
+}
+
 // close drops all parked uploads; what is parked later is dropped at once.
 func (t *uploads) close() {
 	var gone []*upload

@@ -329,6 +329,24 @@ func TestRule17_Resume(t *testing.T) {
 	}
 }
 
+// TestRule17_GivenUpForRoom drops a broken upload because the store needs its
+// room; its client starts over.
+func TestRule17_GivenUpForRoom(t *testing.T) {
+	t.Parallel()
+	h := start(t, reapi.Options{})
+	if h.srv.GiveUpUpload() {
+		t.Error("there was an upload to give up")
+	}
+	data := random(1, 200_000)
+	name := writeName(sha256Of(data))
+	h.breakOff(t, name, data, 55_555)
+	eventually(t, "the upload to be parked", h.srv.GiveUpUpload)
+	h.waitCommitted(t, name, 0)
+	if resp, err := h.write(chunked(name, data, 16<<10)...); err != nil || resp.CommittedSize != 200_000 {
+		t.Errorf("from the begin: %v, %v", resp, err)
+	}
+}
+
 // TestRule17_ResumeAfterDeadline lets the client's own deadline break
 // the stream, as Bazel's 60 s do.
 func TestRule17_ResumeAfterDeadline(t *testing.T) {

@@ -128,8 +128,10 @@ func TestMinFreeBytesWithLargeBlobs(t *testing.T) {
 	}
 	await(t, "sealing", func() bool { return !s.isSealing() })
 	f.set(1 << 19)
-	s.wakeEvictor()
-	await(t, "eviction", func() bool { return len(s.segs.all()) == 0 })
+	await(t, "eviction", func() bool {
+		s.wakeEvictor() // else there is one a second
+		return len(s.segs.all()) == 0
+	})
 	f.set(1 << 40)
 }
 
@@ -166,4 +168,40 @@ func TestSyncAlwaysOfTheSameBlob(t *testing.T) {
 		t.Error(err)
 	}
 	f.set(nil)
+}
+
+// Uploads that nobody brings to an end hold all segments. The store asks for
+// them before it refuses a write.
+func TestOnNoSpace(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, Options{MaxBytes: 4 << 20, SegmentBytes: 256 << 10})
+	var parked []blobstore.Writer
+	asked := 0
+	s.OnNoSpace(func() bool {
+		if asked++; len(parked) == 0 {
+			return false
+		}
+		parked[0].Abort()
+		parked = parked[1:]
+		return true
+	})
+	defer func() {
+		for _, w := range parked {
+			w.Abort()
+		}
+	}()
+	// One slow upload in each segment, until nothing can be evicted.
+	for i := range uint64(40) {
+		w := mustCreate(t, s, blobOf(50_000, 1000+i).Spec)
+		parked = append(parked, w)
+		for j := range uint64(7) {
+			mustPut(t, s, blobOf(30_000, 100*i+j))
+		}
+	}
+	if asked == 0 {
+		t.Error("there was room all the time: this test tests nothing")
+	}
+	if len(parked) == 0 {
+		t.Error("more was given up than was needed")
+	}
 }

@@ -30,7 +30,15 @@ type evictor struct {
 	// credit is how many bytes of large blobs may be renumbered before others
 	// must be dropped. Under mu.
 	credit int64
+	// giveUp is what OnNoSpace was given.
+	giveUp func() bool
 }
+
+// OnNoSpace sets what is asked when there is no room and nothing can be
+// evicted, since writes under way hold the segments: giveUp ends one of those
+// that nobody waits for, or answers false if there is none. It must be set
+// before the store is written to.
+func (s *Store) OnNoSpace(giveUp func() bool) { s.evictor.giveUp = giveUp }
 
 func (e *evictor) init(credit int64) {
 	e.credit = credit
@@ -56,20 +64,27 @@ func (s *Store) runEvictor() {
 		case <-s.evictor.wake:
 		}
 		s.clearLeftovers()
-		for s.wantsRoom() && s.evict(s.wantsRoom) {
+		for s.overLowWater() && s.evict(s.overLowWater) {
+		}
+		// One file at a time: a file system may take a while to count what it got
+		// back, and readers keep a file until they have read it.
+		taken := s.room.disk.Load()
+		for s.room.disk.Load() >= taken && s.diskIsLow() && s.evict(s.diskIsLow) {
 		}
 	}
 }
 
-// wantsRoom reports whether there is less room than there should always be.
-func (s *Store) wantsRoom() bool {
+// overLowWater reports whether there is less room below MaxBytes than there
+// should always be.
+func (s *Store) overLowWater() bool {
+	return !s.closed.Load() && s.room.disk.Load() > s.lowWater
+}
+
+// diskIsLow reports whether the file system has less room than it should.
+func (s *Store) diskIsLow() bool {
 	if s.closed.Load() {
 		return false
 	}
-	return s.room.disk.Load() > s.lowWater || s.diskIsLow()
-}
-
-func (s *Store) diskIsLow() bool {
 	bytes, inodes, err := s.fsys.free()
 	if err != nil {
 		return false
@@ -91,6 +106,9 @@ func (s *Store) makeRoom(ctx context.Context, n int64) error {
 			continue
 		}
 		if !s.isSealing() {
+			if s.evictor.giveUp != nil && s.evictor.giveUp() {
+				continue
+			}
 			return fmt.Errorf("%w: %d bytes are wanted, %d of %d are taken, and nothing can be evicted", blobstore.ErrNoSpace, n, s.room.disk.Load(), s.opts.MaxBytes)
 		}
 		select {

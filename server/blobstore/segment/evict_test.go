@@ -44,7 +44,7 @@ func TestEvictsTheOldest(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, tiny(&clock{}))
 	blobs := fill(t, s, 1000, 1, func() {})
-	await(t, "the end of eviction", func() bool { return !s.isSealing() && !s.wantsRoom() })
+	await(t, "the end of eviction", func() bool { return !s.isSealing() && !s.overLowWater() })
 	here := 0
 	for i, b := range blobs {
 		if has(s, b) {

@@ -142,6 +142,7 @@ func (s *Store) newSegment(single bool) (*segment, error) {
 	}
 	seg.tail, seg.entries, seg.mapLen = dataStart, []footEntry{}, s.segmentBytes
 	seg.attach(f, 1, s.fds)
+	seg.held = true
 	s.segs.add(seg)
 	s.syncer.created()
 	return seg, nil
@@ -239,14 +240,11 @@ func (s *Store) sealIfIdle(seg *segment) {
 // drop forgets a segment and removes its file. Its room is given back by the
 // caller. Under log.mu.
 func (s *Store) drop(seg *segment) {
-	unsealed := seg.state != stateSealed
 	seg.state = stateGone
 	s.segs.remove(seg)
 	s.unlink(seg.name())
 	seg.retire(s.fds)
-	if unsealed {
-		seg.release(s.fds)
-	}
+	s.unhold(seg)
 }
 
 // unlink removes a segment's file, or notes that it has to be tried again: at
@@ -267,6 +265,14 @@ func (s *Store) clearLeftovers() {
 	s.head.leftover = nil
 	for _, name := range names {
 		s.unlink(name)
+	}
+}
+
+// unhold ends the holding of an unsealed segment's file. Under log.mu.
+func (s *Store) unhold(seg *segment) {
+	if seg.held {
+		seg.held = false
+		seg.release(s.fds)
 	}
 }
 

@@ -127,7 +127,7 @@ func parseMeta(b []byte) (identity, error) {
 	if err == nil || errors.As(err, new(newerError)) {
 		return id, err
 	}
-	return identity{}, fmt.Errorf("%s is damaged: %w", metaName, first)
+	return identity{}, fmt.Errorf("%s is damaged, and the store cannot be read without it: put a copy of the file back, or choose another directory: %w", metaName, first)
 }
 
 func parseMetaLine(line []byte) (identity, error) {

@@ -132,9 +132,14 @@ func (s *Store) leaveOut(name string, err error) (*source, error) {
 	if isScarce(err) || errors.Is(err, errNewSegment) {
 		return nil, err
 	}
-	s.metrics.corrupt.Inc()
+	s.lostSegment()
 	s.log.Error("segment cannot be read and is left out; its file stays", "segment", name, "error", err)
 	return nil, nil
+}
+
+func (s *Store) lostSegment() {
+	s.lostSegments.Add(1)
+	s.metrics.corrupt.Inc()
 }
 
 func (s *Store) readSource(f file, number uint32, buf []byte) (*source, error) {
@@ -180,7 +185,7 @@ func (s *Store) setAside(number uint32, size int64) error {
 	if size <= dataStart { // a crash while it was created
 		return s.fsys.remove(name)
 	}
-	s.metrics.corrupt.Inc()
+	s.lostSegment()
 	s.log.Error("segment header is damaged: all of the segment is lost", "segment", name, "kept_as", name+badSuffix)
 	return s.fsys.rename(name, name+badSuffix)
 }
@@ -193,6 +198,7 @@ func (s *Store) scanSource(src *source, f file, size int64, buf []byte) error {
 	found := sc.scan(seg.single)
 	if found.lost > 0 {
 		s.corrupt.Add(int64(found.lost))
+		s.lostRecords.Add(int64(found.lost))
 		s.metrics.corrupt.Add(float64(found.lost))
 		s.log.Warn("records lost: their data was not on disk", "segment", seg.name(), "records", found.lost)
 	}
@@ -252,6 +258,7 @@ func (s *Store) adoptScanned(src *source) {
 		seg.broken = true // readable as it is; the next start tries again
 		return
 	}
+	seg.held = true
 	s.sealIfIdle(seg)
 }
 
@@ -273,7 +280,7 @@ func (s *Store) resume(src *source) bool {
 		}
 		src.entries = entries
 	}
-	seg.state, seg.entries = stateOpen, src.entries
+	seg.state, seg.entries, seg.held = stateOpen, src.entries, true
 	return true
 }
 

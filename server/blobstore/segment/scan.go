@@ -55,7 +55,11 @@ func (sc *scanner) record(off int64, res *scanned) (int64, error) {
 		return 0, err
 	}
 	h, err := parseHeader(b, sc.mac, off)
-	if err != nil || off+h.recordLen() > sc.size {
+	if err != nil {
+		return sc.nextMagic(off + recordAlign)
+	}
+	if off+h.recordLen() > sc.size {
+		res.lost++ // the file was cut off
 		return sc.nextMagic(off + recordAlign)
 	}
 	tag, err := h.tag(sc.key)

@@ -20,7 +20,11 @@ type ScrubReport struct {
 	// Dropped counts the records that were bad. They are missing now, and can
 	// be written again.
 	Dropped int64
-	// Bad names the first of them.
+	// LostSegments and LostRecords count what could not be taken in when the
+	// store was opened. A record that a killed process had not finished, and
+	// that nobody was told is stored, may be among the records.
+	LostSegments, LostRecords int64
+	// Bad names the first of the dropped.
 	Bad []BadRecord
 }
 
@@ -38,6 +42,7 @@ type BadRecord struct {
 // store meanwhile. The context ends it, with the report so far.
 func (s *Store) Scrub(ctx context.Context) (ScrubReport, error) {
 	sc := scrubber{s: s, ctx: ctx, buf: make([]byte, scanWindow)}
+	sc.report.LostSegments, sc.report.LostRecords = s.lostSegments.Load(), s.lostRecords.Load()
 	for _, seg := range s.segs.ordered() {
 		if err := sc.segment(seg); err != nil {
 			return sc.report, err

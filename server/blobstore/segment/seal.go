@@ -127,7 +127,7 @@ func (s *Store) sealed(seg *segment, end int64) {
 	seg.mu.Lock()
 	seg.entries = nil
 	seg.mu.Unlock()
-	seg.release(s.fds)
+	s.unhold(seg)
 }
 
 // unsealed returns a copy of the entries of a segment that has no footer.

@@ -134,6 +134,7 @@ type segment struct {
 	pins    int   // writers at work
 	records int   // reserved
 	broken  bool  // an I/O error; its sealing is not tried again
+	held    bool  // the file is held open for its writers, until it is sealed
 
 	mu      sync.Mutex
 	entries []footEntry // while not sealed

@@ -89,6 +89,8 @@ type Store struct {
 	version      atomic.Uint64 // of the newest record
 	stored       atomic.Int64  // bytes of all blobs that can be read
 	corrupt      atomic.Int64
+	lostSegments atomic.Int64 // that could not be read when the store was opened
+	lostRecords  atomic.Int64
 	evictedBlobs atomic.Int64
 	evictedBytes atomic.Int64
 

@@ -86,7 +86,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	}
 	n, err := w.check.Write(p)
 	if err == nil {
-		err = w.feed(p)
+		err = w.feedOpen(p)
 	}
 	if err != nil {
 		w.err = err
@@ -105,6 +105,15 @@ func (w *writer) usable() error {
 		return blobstore.ErrClosed
 	}
 	return w.ctx.Err()
+}
+
+// feedOpen is feed as a call that Close waits for.
+func (w *writer) feedOpen(p []byte) error {
+	if err := w.s.enter(w.ctx); err != nil {
+		return err
+	}
+	defer w.s.leave()
+	return w.feed(p)
 }
 
 // feed takes content that was verified, or is being verified.
