@@ -47,8 +47,18 @@ func printReport(w io.Writer, r segment.ScrubReport, took time.Duration) error {
 		fmt.Fprintf(w, "and %d more\n", more)
 	}
 	fmt.Fprintf(w, "checked %d blobs and action results, %s, in %d segments, in %v\n", r.Records, approxSize(r.Bytes), r.Segments, took.Round(time.Millisecond))
+	if r.LostRecords > 0 {
+		fmt.Fprintf(w, "%d records were cut off, damaged or unfinished when the store was opened, and are dropped\n", r.LostRecords)
+	}
+	var damage []error
+	if r.LostSegments > 0 {
+		damage = append(damage, fmt.Errorf("%d segments could not be read, and are left out: clients will upload their blobs again", r.LostSegments))
+	}
 	if r.Dropped > 0 {
-		return fmt.Errorf("%d were damaged and are dropped: clients will upload them again", r.Dropped)
+		damage = append(damage, fmt.Errorf("%d were damaged and are dropped: clients will upload them again", r.Dropped))
+	}
+	if len(damage) > 0 || r.LostRecords > 0 {
+		return errors.Join(damage...)
 	}
 	_, err := fmt.Fprintln(w, "no damage")
 	return err
