@@ -60,7 +60,7 @@ func (f Function) String() string {
 		return "UNKNOWN"
 	}
 	if f >= functionCount {
-		return fmt.Sprintf("digest function %d", uint8(f))
+		return fmt.Sprintf("number %d", uint8(f))
 	}
 	return functions[f].name
 }
