@@ -1,8 +1,8 @@
-// Larder is a build cache server: the Remote Execution API v2's
+// Command larder is a build cache server: the Remote Execution API v2's
 // ContentAddressableStorage, ActionCache, ByteStream and Capabilities over
 // gRPC, and Bazel's HTTP cache protocol, on a disk of its own.
 //
-// This package only wires. Every setting is one field of Settings; serve.go
+// This package only wires. Every setting is one field of Settings; cmd_serve.go
 // builds the store, the caches on it and the listeners from them.
 package main
 
