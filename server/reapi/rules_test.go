@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/larder-build/larder/internal/resourcename"
+	"github.com/larder-build/larder/server/blobstore"
 )
 
 var (
@@ -58,4 +61,12 @@ func ruleNumbers(t *testing.T, path string, expr *regexp.Regexp) (numbers []int)
 		}
 	}
 	return numbers
+}
+
+// What a name may be long is what a store can keep.
+func TestInstanceNamesFitTheStore(t *testing.T) {
+	t.Parallel()
+	if resourcename.MaxInstanceLen != blobstore.MaxInstanceLen {
+		t.Errorf("names may have %d bytes, stores take %d", resourcename.MaxInstanceLen, blobstore.MaxInstanceLen)
+	}
 }
